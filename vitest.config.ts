@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import ClosingLine from './test/closing-line.ts'
 
 export default defineConfig({
   test: {
@@ -6,5 +7,6 @@ export default defineConfig({
     testTimeout: 30_000,
     // Two cores: more workers only make the tensor tests slower.
     maxWorkers: 2,
+    reporters: ['default', new ClosingLine()],
   },
 })

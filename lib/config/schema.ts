@@ -19,25 +19,77 @@ const modelSchema = section({
   embedDim: positiveInt.default(384).describe('Channels of the image transformer (ViT-S)'),
   numHeads: positiveInt.default(6).describe('Attention heads of the image transformer; must divide embedDim'),
   depth: positiveInt.default(12).describe('Transformer layers of the image encoder, all stages together'),
-  stages: z.int().min(0).max(3).default(2).describe('Grouping stages: 0 is a plain ViT with average pooling (paper Table 4), 1 and 2 are the GroupViTs of Table 3'),
-  groupTokens: positiveInt.optional().describe('Group tokens of the first stage; 64 in the paper. Gives numGroupTokens and numOutputGroups when they are auto'),
-  segments: positiveInt.optional().describe('Output groups of the last stage; 8 in the paper. Gives numGroupTokens and numOutputGroups when they are auto'),
-  depths: perStage.default('auto').describe('Layers before, between and after the grouping blocks (stages + 1 numbers). auto: half, then halves of the rest: 6+6, 6+3+3'),
+  stages: z
+    .int()
+    .min(0)
+    .max(3)
+    .default(2)
+    .describe(
+      'Grouping stages: 0 is a plain ViT with average pooling (paper Table 4), 1 and 2 are the GroupViTs of Table 3',
+    ),
+  groupTokens: positiveInt
+    .optional()
+    .describe(
+      'Group tokens of the first stage; 64 in the paper. Gives numGroupTokens and numOutputGroups when they are auto',
+    ),
+  segments: positiveInt
+    .optional()
+    .describe(
+      'Output groups of the last stage; 8 in the paper. Gives numGroupTokens and numOutputGroups when they are auto',
+    ),
+  depths: perStage
+    .default('auto')
+    .describe(
+      'Layers before, between and after the grouping blocks (stages + 1 numbers). auto: half, then halves of the rest: 6+6, 6+3+3',
+    ),
   numGroupTokens: perStage.default('auto').describe('Learned group tokens of each grouping stage. auto: 64 | 64, 8'),
   numOutputGroups: perStage.default('auto').describe('Segments that leave each grouping block. auto: 8 | 64, 8'),
   mlpRatio: z.number().positive().default(4).describe('Hidden width of the MLPs over embedDim'),
-  position: z.enum(['learned', 'sincos']).default('learned').describe('Position embedding: learned (reference) or fixed sine-cosine'),
+  position: z
+    .enum(['learned', 'sincos'])
+    .default('learned')
+    .describe('Position embedding: learned (reference) or fixed sine-cosine'),
   dropPathRate: fraction.default(0.1).describe('Stochastic depth, rising linearly from 0 over the layers'),
   dropoutRate: fraction.default(0).describe('Dropout after attention projections and MLPs'),
   assignment: section({
-    mode: z.enum(['gumbel', 'hard', 'soft']).default('gumbel').describe('Training: straight-through argmax with Gumbel noise (reference), without noise, or plain softmax. Evaluation never uses noise'),
-    temperature: z.number().positive().default(1).describe('Temperature of the softmax over groups in training (Gumbel tau)'),
-    scale: z.enum(['inverse-sqrt', 'none']).default('inverse-sqrt').describe('Code: logits times 1/sqrt(embedDim); paper Eq. 3 has none'),
-    sum: z.boolean().default(false).describe('Merge by the plain sum of the tokens instead of their mean (sum_assign of the code)'),
-    eps: z.number().min(0).default(1).describe('Added to the row sum before dividing by it: 1 in the code, 0 in paper Eq. 5'),
-    evalMaps: z.enum(['soft', 'hard']).default('soft').describe('Maps multiplied over the stages in evaluation: soft in the code, hard in the paper'),
-    tokenMlpRatio: z.number().positive().default(0.5).describe('Hidden width of the MLP that mixes group tokens, over their number'),
-    channelMlpRatio: z.number().positive().default(4).describe('Hidden width of the MLP after the merge, over embedDim'),
+    mode: z
+      .enum(['gumbel', 'hard', 'soft'])
+      .default('gumbel')
+      .describe(
+        'Training: straight-through argmax with Gumbel noise (reference), without noise, or plain softmax. Evaluation never uses noise',
+      ),
+    temperature: z
+      .number()
+      .positive()
+      .default(1)
+      .describe('Temperature of the softmax over groups in training (Gumbel tau)'),
+    scale: z
+      .enum(['inverse-sqrt', 'none'])
+      .default('inverse-sqrt')
+      .describe('Code: logits times 1/sqrt(embedDim); paper Eq. 3 has none'),
+    sum: z
+      .boolean()
+      .default(false)
+      .describe('Merge by the plain sum of the tokens instead of their mean (sum_assign of the code)'),
+    eps: z
+      .number()
+      .min(0)
+      .default(1)
+      .describe('Added to the row sum before dividing by it: 1 in the code, 0 in paper Eq. 5'),
+    evalMaps: z
+      .enum(['soft', 'hard'])
+      .default('soft')
+      .describe('Maps multiplied over the stages in evaluation: soft in the code, hard in the paper'),
+    tokenMlpRatio: z
+      .number()
+      .positive()
+      .default(0.5)
+      .describe('Hidden width of the MLP that mixes group tokens, over their number'),
+    channelMlpRatio: z
+      .number()
+      .positive()
+      .default(4)
+      .describe('Hidden width of the MLP after the merge, over embedDim'),
   }),
   text: section({
     width: positiveInt.default(256).describe('Channels of the text transformer'),
@@ -49,28 +101,66 @@ const modelSchema = section({
   projection: section({
     dim: positiveInt.default(256).describe('Size of the common space of images and texts'),
     hiddenDim: positiveInt.default(4096).describe('Hidden width of the projection heads'),
-    depth: z.int().min(1).max(3).default(2).describe('Linear layers of a projection head; BatchNorm and ReLU between them'),
+    depth: z
+      .int()
+      .min(1)
+      .max(3)
+      .default(2)
+      .describe('Linear layers of a projection head; BatchNorm and ReLU between them'),
   }),
   logitScale: section({
-    init: z.number().default(Math.log(1 / 0.07)).describe('Logarithm of the initial scale of the logits, ln(1/0.07)'),
+    init: z
+      .number()
+      .default(Math.log(1 / 0.07))
+      .describe('Logarithm of the initial scale of the logits, ln(1/0.07)'),
     max: z.number().positive().default(100).describe('The scale is clamped to this'),
   }),
   init: section({
-    groupTokenStd: z.number().min(0).default(0.02).describe('Standard deviation of the first group tokens at initialisation; larger wakes the grouping up on small data (docs/lab-log.md)'),
-    laterGroupTokenStd: z.number().min(0).default(0).describe('The same for the group tokens of later stages, to which the projected tokens of the stage before are added; 0 in the reference'),
-    assignGain: z.number().positive().default(1).describe('Factor on the value and output projections of the assignment at initialisation (docs/lab-log.md)'),
+    groupTokenStd: z
+      .number()
+      .min(0)
+      .default(0.02)
+      .describe(
+        'Standard deviation of the first group tokens at initialisation; larger wakes the grouping up on small data (docs/lab-log.md)',
+      ),
+    laterGroupTokenStd: z
+      .number()
+      .min(0)
+      .default(0)
+      .describe(
+        'The same for the group tokens of later stages, to which the projected tokens of the stage before are added; 0 in the reference',
+      ),
+    assignGain: z
+      .number()
+      .positive()
+      .default(1)
+      .describe('Factor on the value and output projections of the assignment at initialisation (docs/lab-log.md)'),
   }),
 })
 
 const multiLabelSchema = section({
-  nouns: z.int().min(0).max(16).default(3).describe('K: nouns drawn from each caption; 0 turns the multi-label loss off (paper §3.3)'),
+  nouns: z
+    .int()
+    .min(0)
+    .max(16)
+    .default(3)
+    .describe('K: nouns drawn from each caption; 0 turns the multi-label loss off (paper §3.3)'),
   weight: z.number().min(0).default(1).describe('Weight of the multi-label loss'),
-  temperature: z.enum(['own', 'shared']).default('own').describe('Whether the multi-label loss has its own logit scale (code) or the contrastive one'),
-  positives: z.enum(['mean-of-logs', 'log-of-sum']).default('mean-of-logs').describe('Image to text: soft targets 1/K (code) or the log of the sum over positives (paper Eq. 7)'),
+  temperature: z
+    .enum(['own', 'shared'])
+    .default('own')
+    .describe('Whether the multi-label loss has its own logit scale (code) or the contrastive one'),
+  positives: z
+    .enum(['mean-of-logs', 'log-of-sum'])
+    .default('mean-of-logs')
+    .describe('Image to text: soft targets 1/K (code) or the log of the sum over positives (paper Eq. 7)'),
 })
 
 const lossSchema = section({
-  directions: z.enum(['mean', 'sum']).default('mean').describe('Image-to-text and text-to-image losses averaged (code) or summed (paper Eq. 6 and 7)'),
+  directions: z
+    .enum(['mean', 'sum'])
+    .default('mean')
+    .describe('Image-to-text and text-to-image losses averaged (code) or summed (paper Eq. 6 and 7)'),
 })
 
 const dataSchema = section({
@@ -79,15 +169,29 @@ const dataSchema = section({
     .default('builtin:scenes')
     .describe('Webdataset shards: paths, globs or brace patterns; builtin:scenes makes and uses the synthetic scenes'),
   shuffleCaptions: z.boolean().default(false).describe('Control: pairs every image with the caption of another'),
-  augment: z.enum(['none', 'crop-flip', 'reference']).default('crop-flip').describe('none; random resized crop and flip; or with RandAugment and random erasing as the reference'),
+  augment: z
+    .enum(['none', 'crop-flip', 'reference'])
+    .default('crop-flip')
+    .describe('none; random resized crop and flip; or with RandAugment and random erasing as the reference'),
   cropScale: z.tuple([fraction, fraction]).default([0.08, 1]).describe('Area of the random crop over the image'),
-  nounTags: z.enum(['reference', 'nouns']).default('reference').describe('Tags that count as nouns: the list of the reference (it keeps verbs) or NN NNS NNP NNPS'),
-  templates: z.enum(['clip80', 'clip7', 'single']).default('clip80').describe('Prompt templates the nouns are put into'),
+  nounTags: z
+    .enum(['reference', 'nouns'])
+    .default('reference')
+    .describe('Tags that count as nouns: the list of the reference (it keeps verbs) or NN NNS NNP NNPS'),
+  templates: z
+    .enum(['clip80', 'clip7', 'single'])
+    .default('clip80')
+    .describe('Prompt templates the nouns are put into'),
   shuffleBuffer: positiveInt.default(10000).describe('Samples held for shuffling'),
   workers: z.int().min(0).max(64).default(1).describe('Decoding threads; 0 decodes in the training thread'),
-  faultQuota: fraction.default(0.05).describe('Share of bad samples (corrupt image, empty caption, …) above which the run fails'),
+  faultQuota: fraction
+    .default(0.05)
+    .describe('Share of bad samples (corrupt image, empty caption, …) above which the run fails'),
   scenes: section({
-    tier: z.enum(['easy', 'medium', 'hard']).default('easy').describe('How firmly colour and texture are bound to the thing'),
+    tier: z
+      .enum(['easy', 'medium', 'hard'])
+      .default('easy')
+      .describe('How firmly colour and texture are bound to the thing'),
     size: positiveInt.default(64).describe('Side of a scene in pixels'),
     train: positiveInt.default(20000).describe('Scenes in the training split'),
     val: positiveInt.default(500).describe('Scenes in the validation split'),
@@ -102,9 +206,16 @@ const trainSchema = section({
   learningRate: z.number().positive().default(0.0016).describe('Peak learning rate'),
   minLearningRate: z.number().min(0).default(4e-5).describe('Learning rate at the end of the cosine'),
   warmupLearningRate: z.number().min(0).default(4e-6).describe('Learning rate of the first step'),
-  warmup: fraction.default(2 / 30).describe('Share of the steps with linear warm-up: 2 of 30 epochs in the code, 5 in the paper'),
+  warmup: fraction
+    .default(2 / 30)
+    .describe('Share of the steps with linear warm-up: 2 of 30 epochs in the code, 5 in the paper'),
   weightDecay: z.number().min(0).default(0.05).describe('Decoupled weight decay'),
-  decayRule: z.enum(['reference', 'matrices']).default('reference').describe('What decays: everything but 1-d parameters and biases (the code: logit scales decay too), or only what has two dimensions or more'),
+  decayRule: z
+    .enum(['reference', 'matrices'])
+    .default('reference')
+    .describe(
+      'What decays: everything but 1-d parameters and biases (the code: logit scales decay too), or only what has two dimensions or more',
+    ),
   betas: z.tuple([fraction, fraction]).default([0.9, 0.999]).describe('AdamW moments'),
   eps: z.number().positive().default(1e-8).describe('AdamW epsilon'),
   clipNorm: z.number().positive().default(5).describe('Largest global norm of the gradient'),
@@ -117,18 +228,41 @@ const evalSchema = section({
   every: positiveInt.default(250).describe('Steps between two evaluations during training'),
   limit: z.int().min(0).default(200).describe('Images of an evaluation during training; 0 for all'),
   metric: z.string().default('eval/voc/mIoU').describe('Metric that chooses the best checkpoint'),
-  shortSide: z.union([z.literal('auto'), positiveInt]).default('auto').describe('Short side of an evaluated image; auto: twice imageSize, 448 for 224 as in the reference'),
+  shortSide: z
+    .union([z.literal('auto'), positiveInt])
+    .default('auto')
+    .describe('Short side of an evaluated image; auto: twice imageSize, 448 for 224 as in the reference'),
   mode: z.enum(['whole', 'slide']).default('slide').describe('The whole image at once, or a sliding window'),
-  cropSize: z.union([z.literal('auto'), positiveInt]).default('auto').describe('Side of the sliding window; auto: shortSide'),
-  stride: z.union([z.literal('auto'), positiveInt]).default('auto').describe('Stride of the sliding window; auto: half of cropSize'),
+  cropSize: z
+    .union([z.literal('auto'), positiveInt])
+    .default('auto')
+    .describe('Side of the sliding window; auto: shortSide'),
+  stride: z
+    .union([z.literal('auto'), positiveInt])
+    .default('auto')
+    .describe('Stride of the sliding window; auto: half of cropSize'),
   topK: z.int().min(0).default(5).describe('Classes an image may hold, by its own similarity; 0 for all'),
-  imagePrior: z.boolean().default(true).describe("Multiply the segments' class probabilities by the image's (softmax times softmax)"),
-  backgroundThreshold: z.number().min(0).max(1).default(0.95).describe('A pixel whose best class is below this is background: 0.95 in the code for VOC, 0.9 in the paper'),
+  imagePrior: z
+    .boolean()
+    .default(true)
+    .describe("Multiply the segments' class probabilities by the image's (softmax times softmax)"),
+  backgroundThreshold: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.95)
+    .describe('A pixel whose best class is below this is background: 0.95 in the code for VOC, 0.9 in the paper'),
   templates: z.enum(['single', 'clip7', 'clip80']).default('single').describe('Prompt templates of the class names'),
   voc: section({
-    root: z.string().default('builtin:scenes').describe('Folder in PASCAL VOC layout (VOCdevkit or VOC2012); builtin:scenes uses the synthetic scenes'),
+    root: z
+      .string()
+      .default('builtin:scenes')
+      .describe('Folder in PASCAL VOC layout (VOCdevkit or VOC2012); builtin:scenes uses the synthetic scenes'),
     split: z.string().default('val').describe('List under ImageSets/Segmentation'),
-    classNames: z.enum(['reference', 'voc']).default('reference').describe("VOC's classes as the reference names them (table, plant, monitor) or as VOC does"),
+    classNames: z
+      .enum(['reference', 'voc'])
+      .default('reference')
+      .describe("VOC's classes as the reference names them (table, plant, monitor) or as VOC does"),
   }),
 })
 
@@ -139,7 +273,12 @@ const runtimeSchema = section({
 
 const inputSchema = z.strictObject({
   name: z.string().max(120).default('run').describe('What people call the run'),
-  seed: z.int().min(0).max(2 ** 31 - 1).default(0).describe('Seed of initialisation, data order and noise'),
+  seed: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .default(0)
+    .describe('Seed of initialisation, data order and noise'),
   model: modelSchema,
   loss: lossSchema,
   multiLabel: multiLabelSchema,
@@ -150,7 +289,13 @@ const inputSchema = z.strictObject({
 })
 
 type Input = z.output<typeof inputSchema>
-type ModelLists = { groupTokens: number; segments: number; depths: number[]; numGroupTokens: number[]; numOutputGroups: number[] }
+type ModelLists = {
+  groupTokens: number
+  segments: number
+  depths: number[]
+  numGroupTokens: number[]
+  numOutputGroups: number[]
+}
 type ResolvedModel = Omit<Input['model'], keyof ModelLists> & ModelLists
 /** One complete configuration: every list is written out, every default is in its place. */
 export type Config = Omit<Input, 'model'> & { model: ResolvedModel }
@@ -168,18 +313,20 @@ export const configSchema = inputSchema.transform((input, context): Config => {
   if (model.embedDim % model.numHeads !== 0)
     fail(['model', 'numHeads'], `must divide model.embedDim (${model.embedDim}), got ${model.numHeads}`)
   if (model.text.width % model.text.numHeads !== 0)
-    fail(['model', 'text', 'numHeads'], `must divide model.text.width (${model.text.width}), got ${model.text.numHeads}`)
-  if (input.data.cropScale[0] > input.data.cropScale[1])
-    fail(['data', 'cropScale'], 'expected [smallest, largest]')
-  if (input.train.batchSize < 2)
-    fail(['train', 'batchSize'], 'a contrastive loss needs at least 2 images in a batch')
+    fail(
+      ['model', 'text', 'numHeads'],
+      `must divide model.text.width (${model.text.width}), got ${model.text.numHeads}`,
+    )
+  if (input.data.cropScale[0] > input.data.cropScale[1]) fail(['data', 'cropScale'], 'expected [smallest, largest]')
+  if (input.train.batchSize < 2) fail(['train', 'batchSize'], 'a contrastive loss needs at least 2 images in a batch')
   return { ...input, model: { ...model, ...lists } }
 })
 
 /** The lists of the stages from the dials, as the paper derives them: 6+6, 6+3+3; 64→8; 64→64, 8→8. */
 function resolveLists(model: Input['model'], fail: (key: keyof ModelLists, message: string) => void): ModelLists {
   const { stages, depth } = model
-  const groupTokens = model.groupTokens ?? (Array.isArray(model.numGroupTokens) ? model.numGroupTokens[0] : undefined) ?? 64
+  const groupTokens =
+    model.groupTokens ?? (Array.isArray(model.numGroupTokens) ? model.numGroupTokens[0] : undefined) ?? 64
   const segments =
     model.segments ?? (Array.isArray(model.numOutputGroups) ? model.numOutputGroups.at(-1) : undefined) ?? 8
   const later = Array.from({ length: Math.max(0, stages - 1) }, () => segments)
@@ -206,9 +353,15 @@ function resolveLists(model: Input['model'], fail: (key: keyof ModelLists, messa
   }
   if (stages > 0) {
     if (lists.numGroupTokens[0] !== groupTokens)
-      fail('groupTokens', `is ${groupTokens}, but model.numGroupTokens begins with ${lists.numGroupTokens[0]}: set only one of them`)
+      fail(
+        'groupTokens',
+        `is ${groupTokens}, but model.numGroupTokens begins with ${lists.numGroupTokens[0]}: set only one of them`,
+      )
     if (lists.numOutputGroups.at(-1) !== segments)
-      fail('segments', `is ${segments}, but model.numOutputGroups ends with ${lists.numOutputGroups.at(-1)}: set only one of them`)
+      fail(
+        'segments',
+        `is ${segments}, but model.numOutputGroups ends with ${lists.numOutputGroups.at(-1)}: set only one of them`,
+      )
   }
   const total = lists.depths.reduce((a, b) => a + b, 0)
   if (total !== depth) fail('depths', `add up to ${total}, but model.depth is ${depth}`)

@@ -6,15 +6,7 @@ import type { LoggedEvent } from './events.ts'
  */
 
 /** `lost`: the process is known to be gone without having said goodbye; resumable like `stopped`. */
-export type RunStatus =
-  | 'queued'
-  | 'starting'
-  | 'running'
-  | 'finished'
-  | 'stopped'
-  | 'preempted'
-  | 'failed'
-  | 'lost'
+export type RunStatus = 'queued' | 'starting' | 'running' | 'finished' | 'stopped' | 'preempted' | 'failed' | 'lost'
 
 /** Why a point of a sweep is in the plan as it is. */
 export type PointAction = 'new' | 'resume' | 'retry' | 'skip' | 'running'
