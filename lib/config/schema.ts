@@ -228,6 +228,10 @@ const evalSchema = section({
   every: positiveInt.default(250).describe('Steps between two evaluations during training'),
   limit: z.int().min(0).default(200).describe('Images of an evaluation during training; 0 for all'),
   metric: z.string().default('eval/voc/mIoU').describe('Metric that chooses the best checkpoint'),
+  weights: z
+    .enum(['best', 'last'])
+    .default('best')
+    .describe('Weights of the final evaluation: the best checkpoint by eval.metric, or the last'),
   shortSide: z
     .union([z.literal('auto'), positiveInt])
     .default('auto')
@@ -258,7 +262,16 @@ const evalSchema = section({
       .string()
       .default('builtin:scenes')
       .describe('Folder in PASCAL VOC layout (VOCdevkit or VOC2012); builtin:scenes uses the synthetic scenes'),
-    split: z.string().default('val').describe('List under ImageSets/Segmentation'),
+    split: z
+      .string()
+      .default('auto')
+      .describe(
+        'List under ImageSets/Segmentation that is reported; auto: test where the data set has one that is open (scenes), else val',
+      ),
+    selectSplit: z
+      .string()
+      .default('auto')
+      .describe('List that is evaluated during training and chooses the best checkpoint; auto: val'),
     classNames: z
       .enum(['reference', 'voc'])
       .default('reference')
