@@ -41,7 +41,8 @@ export async function trainLoop(training: Training): Promise<{ step: number; end
   const { config, emit, signal, now } = training
   const { steps, batchSize, logEvery, checkpointEvery } = config.train
   let { startStep: step, best } = training
-  let savedAt = startedAt(step)
+  // a checkpoint that was just restored need not be written again, nor an untrained model
+  let savedAt = step
   let windowStart = now()
   let windowSteps = 0
   let waited = 0
@@ -103,9 +104,6 @@ export async function trainLoop(training: Training): Promise<{ step: number; end
     savedAt = step
   }
 }
-
-/** A checkpoint that was just restored need not be written again; an untrained model need not be either. */
-const startedAt = (step: number): number => step
 
 /** `eval/voc/mIoU` and friends. */
 function evalMetrics(evaluation: EvalFinished): MetricValues {
