@@ -1,0 +1,9 @@
+import tf from '@tensorflow/tfjs'
+
+/** TensorFlow.js. Its Node bundle is CommonJS: one default import, functional ops only (the chained ones are not for this code). */
+export { tf }
+
+export type Tensor = tf.Tensor
+
+/** Parameters and buffers by their Hugging Face names. Linear weights are [out, in]. */
+export type Params = Record<string, Tensor>
