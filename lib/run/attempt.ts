@@ -1,0 +1,74 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { EXIT, UserError } from '../core/errors.ts'
+import { claimFile } from './disk.ts'
+import { type Liveness, livenessOf, type ProcessId, thisProcess } from './process.ts'
+
+/** Who works on a run: the newest of the files `attempt.1`, `attempt.2`, … is the only one that may write. */
+export type Attempt = { attempt: number; process: ProcessId; claimed: number }
+
+const attemptFile = (dir: string, attempt: number): string => join(dir, `attempt.${attempt}`)
+
+/** The newest attempt of a run, or null before the first. */
+export function lastAttempt(dir: string): Attempt | null {
+  let attempt = 0
+  for (const name of readdirSync(dir)) {
+    const number = /^attempt\.(\d+)$/.exec(name)
+    if (number) attempt = Math.max(attempt, Number(number[1]))
+  }
+  return attempt === 0 ? null : readAttempt(dir, attempt)
+}
+
+/** Whether somebody works on the run now. `gone` before the first attempt. */
+export function livenessOfRun(dir: string): Liveness {
+  const last = lastAttempt(dir)
+  return last === null ? 'gone' : livenessOf(last.process)
+}
+
+/**
+ * Claims the next attempt for this process.
+ * @param force take over from a process on another machine, which cannot be asked whether it lives
+ * @throws UserError when another process works on the run
+ */
+export function claimAttempt(dir: string, { force = false }: { force?: boolean } = {}): Attempt {
+  for (;;) {
+    const last = lastAttempt(dir)
+    if (last !== null) refuseIfTaken(dir, last, force)
+    const mine: Attempt = { attempt: (last?.attempt ?? 0) + 1, process: thisProcess(), claimed: Date.now() }
+    if (claimFile(attemptFile(dir, mine.attempt), JSON.stringify(mine))) return mine
+  }
+}
+
+/** Whether a newer attempt has taken the run over: the older one must write nothing more and end. */
+export const isFenced = (dir: string, attempt: number): boolean => existsSync(attemptFile(dir, attempt + 1))
+
+function refuseIfTaken(dir: string, last: Attempt, force: boolean): void {
+  const { host, pid } = last.process
+  const state = livenessOf(last.process)
+  if (state === 'gone' || (state === 'unknown' && force) || (state === 'unknown' && hasEnded(dir, last.attempt))) return
+  throw new UserError(`${dir} is being worked on by process ${pid} on ${host}`, {
+    hint: state === 'unknown' ? 'if that machine is known to be down, --force takes the run over' : undefined,
+    exitCode: EXIT.usage,
+  })
+}
+
+/** Whether the log of an attempt ends with its farewell: then it does not matter what became of the machine. */
+function hasEnded(dir: string, attempt: number): boolean {
+  try {
+    const lines = readFileSync(join(dir, `events.${attempt}.jsonl`), 'utf8')
+      .trimEnd()
+      .split('\n')
+    return lines.at(-1)?.includes('"type":"run.finished"') ?? false
+  } catch {
+    return false
+  }
+}
+
+function readAttempt(dir: string, attempt: number): Attempt {
+  try {
+    return JSON.parse(readFileSync(attemptFile(dir, attempt), 'utf8')) as Attempt
+  } catch {
+    // A file without content: its machine lost power between claiming and writing, so nobody is at work.
+    return { attempt, process: { ...thisProcess(), boot: 'unreadable' }, claimed: 0 }
+  }
+}
