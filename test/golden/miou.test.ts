@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest'
+import { countImage, scoresOf, sumCounts } from '../../lib/eval/confusion.ts'
+import { goldenJson, goldenTensors } from './numbers.ts'
+
+type Case = {
+  name: string
+  num_classes: number
+  n_images: number
+  per_image: { intersect: number[]; union: number[]; pred: number[]; label: number[] }[]
+  IoU: (number | null)[]
+  mIoU_unrounded: number
+}
+
+const cases = goldenJson<Case[]>('miou/miou.json')
+const maps = goldenTensors('miou/label_maps.safetensors')
+
+test.each(cases)('areas and mIoU of $name are those of mmsegmentation', (golden) => {
+  const images = Array.from({ length: golden.n_images }, (_, i) =>
+    countImage(
+      Uint8Array.from(maps.get(`${golden.name}.pred.${i}`)!.data),
+      Uint8Array.from(maps.get(`${golden.name}.gt.${i}`)!.data),
+      golden.num_classes,
+    ),
+  )
+  for (const [i, counts] of images.entries()) {
+    const areas = sumCounts([counts], golden.num_classes)
+    expect([...areas.intersect]).toEqual(golden.per_image[i].intersect)
+    expect([...areas.pred]).toEqual(golden.per_image[i].pred)
+    expect([...areas.label]).toEqual(golden.per_image[i].label)
+    expect(Array.from(areas.pred, (p, c) => p + areas.label[c] - areas.intersect[c])).toEqual(golden.per_image[i].union)
+  }
+  const scores = scoresOf(sumCounts(images, golden.num_classes))
+  expect(scores.iou.map((v) => (Number.isNaN(v) ? null : v))).toEqual(golden.IoU)
+  expect(scores.mIoU).toBeCloseTo(golden.mIoU_unrounded, 12)
+})
+
+test('there are golden label maps', () => {
+  expect(cases.length).toBeGreaterThanOrEqual(2)
+})
