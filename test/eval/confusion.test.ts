@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest'
+import { countImage, nanMean, scoresOf, sumCounts, trivialBaselines } from '../../lib/eval/confusion.ts'
+
+test('ignored pixels count nowhere, foreign ground truth counts as predicted area only', () => {
+  const counts = countImage(Uint8Array.of(0, 1, 1, 2), Uint8Array.of(0, 1, 7, 255), 3)
+  expect(counts).toEqual([
+    [0, 1, 1, 1],
+    [1, 1, 2, 1],
+  ])
+})
+
+test('a class in neither masks nor predictions is left out of the mean', () => {
+  const scores = scoresOf(sumCounts([countImage(Uint8Array.of(0, 0, 1, 1), Uint8Array.of(0, 1, 1, 1), 3)], 3))
+  expect(scores.iou[2]).toBeNaN()
+  expect(scores.mIoU).toBeCloseTo((1 / 2 + 2 / 3) / 2, 12)
+  expect(scores.aAcc).toBe(3 / 4)
+  expect(scores.mAcc).toBeCloseTo((1 + 2 / 3) / 2, 12)
+})
+
+test('maps of different sizes are an error', () => {
+  expect(() => countImage(new Uint8Array(3), new Uint8Array(4), 2)).toThrow(/3 predicted pixels for a mask of 4/)
+})
+
+test('the mean of nothing is NaN', () => {
+  expect(nanMean([Number.NaN])).toBeNaN()
+})
+
+test('chance is what random labels score, majority what one class everywhere scores', () => {
+  const classes = 4
+  const mask = Uint8Array.from({ length: 40_000 }, (_, i) => (i % 10 < 7 ? 0 : i % 10 < 9 ? 1 : 2))
+  const label = sumCounts([countImage(mask, mask, classes)], classes).label
+  const { chance, majority } = trivialBaselines(label)
+  const random = Uint8Array.from(mask, (_, i) => Math.floor(((i * 0.6180339887) % 1) * classes))
+  expect(chance).toBeCloseTo(scoresOf(sumCounts([countImage(random, mask, classes)], classes)).mIoU, 2)
+  const zeros = new Uint8Array(mask.length)
+  expect(majority).toBeCloseTo(scoresOf(sumCounts([countImage(zeros, mask, classes)], classes)).mIoU, 12)
+})
