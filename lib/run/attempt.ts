@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { EXIT, UserError } from '../core/errors.ts'
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { UserError } from '../core/errors.ts'
+import { decodeEvent, type RunFinished } from '../core/events.ts'
 import { claimFile } from './disk.ts'
 import { type Liveness, livenessOf, type ProcessId, thisProcess } from './process.ts'
 
@@ -28,7 +29,7 @@ export function livenessOfRun(dir: string): Liveness {
 /**
  * Claims the next attempt for this process.
  * @param force take over from a process on another machine, which cannot be asked whether it lives
- * @throws UserError when another process works on the run
+ * @throws UserError when another process works on the run, or it has finished
  */
 export function claimAttempt(dir: string, { force = false }: { force?: boolean } = {}): Attempt {
   for (;;) {
@@ -45,22 +46,33 @@ export const isFenced = (dir: string, attempt: number): boolean => existsSync(at
 function refuseIfTaken(dir: string, last: Attempt, force: boolean): void {
   const { host, pid } = last.process
   const state = livenessOf(last.process)
-  if (state === 'gone' || (state === 'unknown' && force) || (state === 'unknown' && hasEnded(dir, last.attempt))) return
-  throw new UserError(`${dir} is being worked on by process ${pid} on ${host}`, {
-    hint: state === 'unknown' ? 'if that machine is known to be down, --force takes the run over' : undefined,
-    exitCode: EXIT.usage,
+  const goodbye = readGoodbye(dir, last.attempt)
+  if (goodbye?.status === 'finished') throw new UserError(`${basename(dir)} has finished already`)
+  if (state === 'gone' || (state === 'unknown' && force) || goodbye !== null) return
+  throw new UserError(`${basename(dir)} is being worked on by process ${pid} on ${host}`, {
+    hint:
+      state === 'unknown'
+        ? 'if that machine is known to be down, --force takes the run over'
+        : `\`gvx watch ${basename(dir)}\` shows it`,
   })
 }
 
-/** Whether the log of an attempt ends with its farewell: then it does not matter what became of the machine. */
-function hasEnded(dir: string, attempt: number): boolean {
+/** The farewell at the end of an attempt's log, after which it writes nothing, even if its process has not ended yet. */
+function readGoodbye(dir: string, attempt: number): RunFinished | null {
   try {
-    const lines = readFileSync(join(dir, `events.${attempt}.jsonl`), 'utf8')
-      .trimEnd()
-      .split('\n')
-    return lines.at(-1)?.includes('"type":"run.finished"') ?? false
+    const fd = openSync(join(dir, `events.${attempt}.jsonl`), 'r')
+    try {
+      const tail = Buffer.alloc(16_384)
+      const { size } = fstatSync(fd)
+      const count = readSync(fd, tail, 0, tail.length, Math.max(0, size - tail.length))
+      const last = tail.toString('utf8', 0, count).trimEnd().split('\n').at(-1)!
+      const event = decodeEvent(last)
+      return event?.type === 'run.finished' ? event : null
+    } finally {
+      closeSync(fd)
+    }
   } catch {
-    return false
+    return null // no log, or a torn last line
   }
 }
 

@@ -13,22 +13,22 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { messageOf } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
-import { type HostTensors, readSafetensors, writeSafetensors } from '../tensor/safetensors.ts'
+import { readSafetensors, type StoredTensor, type WrittenTensor, writeSafetensors } from '../tensor/safetensors.ts'
 import { syncFolder, type WriteChunk, writeDurably } from './disk.ts'
 
 /** What training needs besides the tensors to go on as if it had never stopped. */
 export type TrainingState = {
   configHash: string
   /** Best value so far of `eval.metric`, and where. */
-  best: { metric: string; value: number; step: number } | null
+  best: { step: number; value: number } | null
   versions: Record<string, string>
   /** Whatever else the loop wants back: fault counts, seconds trained. */
   extra?: Record<string, unknown>
 }
 
 export type CheckpointContent = {
-  model: HostTensors
-  optimizer: HostTensors
+  model: Iterable<[string, WrittenTensor]>
+  optimizer: Iterable<[string, WrittenTensor]>
   state: TrainingState
   /** Whether this is the best checkpoint so far: `checkpoints/best` then points to it. */
   best: boolean
@@ -39,8 +39,8 @@ export type Checkpoint = {
   /** The checkpoint's own folder. */
   path: string
   state: TrainingState
-  model: HostTensors
-  optimizer: HostTensors
+  model: Map<string, StoredTensor>
+  optimizer: Map<string, StoredTensor>
 }
 
 export type LoadResult = { checkpoint: Checkpoint | null; warnings: string[] }
@@ -55,7 +55,7 @@ const stateSchema = z.object({
   files: z.object({ 'model.safetensors': sealSchema, 'optimizer.safetensors': sealSchema }),
   state: z.object({
     configHash: z.string(),
-    best: z.object({ metric: z.string(), value: z.number(), step: z.int() }).nullable(),
+    best: z.object({ step: z.int(), value: z.number() }).nullable(),
     versions: z.record(z.string(), z.string()),
     extra: z.record(z.string(), z.unknown()).optional(),
   }),
@@ -144,11 +144,11 @@ export function readCheckpoint(path: string): Checkpoint {
   const parsed = stateSchema.safeParse(JSON.parse(readFileSync(join(path, 'state.json'), 'utf8')))
   if (!parsed.success) throw new Error('state.json is not one of gvx')
   const { step, files, state } = parsed.data
-  const read = (file: TensorFile): HostTensors => {
+  const read = (file: TensorFile): Map<string, StoredTensor> => {
     const bytes = readFileSync(join(path, file))
     if (bytes.length !== files[file].bytes) throw new Error(`${file} has ${bytes.length} of ${files[file].bytes} bytes`)
     if (seal(bytes).sha256 !== files[file].sha256) throw new Error(`the checksum of ${file} is wrong`)
-    return readSafetensors(bytes)
+    return readSafetensors(bytes, file)
   }
   return { step, path, state, model: read('model.safetensors'), optimizer: read('optimizer.safetensors') }
 }

@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { parse, stringify } from 'yaml'
-import { type Config, configSchema } from '../config/schema.ts'
+import { freezeConfig } from '../config/hash.ts'
+import { parseConfigText } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
 import { EXIT, UserError } from '../core/errors.ts'
 import { claimFile, replaceFile } from './disk.ts'
 import type { Provenance } from './provenance.ts'
@@ -53,7 +54,7 @@ export function reserveRun(home: string): string {
 export function writeRun(dir: string, { config, dirtyDiff, ...rest }: NewRun): RunFolder {
   const identity: RunIdentity = { id: basename(dir), created: Date.now(), ...rest }
   for (const folder of ['checkpoints', 'evals']) mkdirSync(join(dir, folder), { recursive: true, mode: 0o700 })
-  writeFileSync(join(dir, 'config.yaml'), stringify(config), { mode: 0o600 })
+  writeFileSync(join(dir, 'config.yaml'), freezeConfig(config), { mode: 0o600 })
   if (dirtyDiff) writeFileSync(join(dir, 'dirty.diff'), dirtyDiff, { mode: 0o600 })
   replaceFile(join(dir, 'run.json'), `${JSON.stringify(identity, null, 2)}\n`)
   return { dir, identity }
@@ -72,8 +73,10 @@ export function openRunFolder(dir: string): RunFolder {
 }
 
 /** The frozen configuration of a run, parsed by the schema of this version. */
-export const readRunConfig = (dir: string): Config =>
-  configSchema.parse(parse(readFileSync(join(dir, 'config.yaml'), 'utf8'), { maxAliasCount: 0 }))
+export function readRunConfig(dir: string): Config {
+  const file = join(dir, 'config.yaml')
+  return parseConfigText(readFileSync(file, 'utf8'), file)
+}
 
 /** All runs, oldest first. */
 export function listRuns(home: string): RunFolder[] {

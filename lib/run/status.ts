@@ -15,16 +15,24 @@ export type RunState = {
   error: string | null
 }
 
+/** A run of which nothing has been read. */
+export const NOTHING_YET: RunState = {
+  status: 'queued',
+  step: 0,
+  totalSteps: null,
+  checkpoint: null,
+  attempts: 0,
+  error: null,
+}
+
 /**
  * The status of a run as a fold of its events.
  * @param claimed number of the newest attempt that a process has claimed, 0 before the first: an attempt may be claimed
  *   and have written nothing yet
  * @param liveness of the process of that attempt; `lost` needs it to be gone, silence alone proves nothing
  */
-export function foldStatus(events: readonly LoggedEvent[], claimed: number, liveness: Liveness): RunState {
-  const state: RunState = { status: 'queued', step: 0, totalSteps: null, checkpoint: null, attempts: 0, error: null }
-  return settle(events.reduce(foldEvent, state), claimed, liveness)
-}
+export const foldStatus = (events: readonly LoggedEvent[], claimed: number, liveness: Liveness): RunState =>
+  settle(events.reduce(foldEvent, NOTHING_YET), claimed, liveness)
 
 /** One event more; the status is what the log alone says. */
 export function foldEvent(state: RunState, event: LoggedEvent): RunState {

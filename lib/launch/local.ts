@@ -1,0 +1,65 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { printable } from '../core/text.ts'
+import type { RunFolder } from '../run/folder.ts'
+import { attemptsOf, recordFailedStart } from './failed-start.ts'
+import type { Launcher } from './launcher.ts'
+
+const GVX = fileURLToPath(new URL('../../bin/gvx.js', import.meta.url))
+
+/**
+ * Workers as processes of this machine, each in a session of its own: closing the terminal, Ctrl-C and the death of
+ * whoever started them do not reach them.
+ * @param command what is run with the run's folder as its last argument; `gvx worker` unless a test plays the worker
+ */
+export function localLauncher(command: string[] = [process.execPath, GVX, 'worker']): Launcher {
+  return {
+    name: 'local',
+    async start(run, { threads, force }) {
+      const before = attemptsOf(run)
+      const log = join(run.dir, `worker.${before + 1}.log`)
+      const args = [...command.slice(1), run.dir, ...(force ? ['--force'] : [])]
+      const output = openSync(log, 'a', 0o600)
+      const child = spawn(command[0], args, {
+        detached: true,
+        stdio: ['ignore', output, output],
+        env: { ...process.env, ...threadsEnvironment(threads) },
+      })
+      closeSync(output)
+      child.on('exit', (code, signal) => {
+        const asked = signal === 'SIGTERM' || signal === 'SIGINT'
+        if (attemptsOf(run) === before)
+          recordFailedStart(run, asked ? 'stopped' : 'failed', reasonOf(code, signal, log))
+      })
+      await started(child, run)
+      child.unref()
+    },
+  }
+}
+
+/** Every library that would otherwise take all cores for itself. */
+const threadsEnvironment = (threads: number): Record<string, string> => ({
+  GVX_THREADS: String(threads),
+  OMP_NUM_THREADS: String(threads),
+  TF_NUM_INTRAOP_THREADS: String(threads),
+  TF_NUM_INTEROP_THREADS: '1',
+  VIPS_CONCURRENCY: '1',
+})
+
+async function started(child: ChildProcess, run: RunFolder): Promise<void> {
+  try {
+    await once(child, 'spawn')
+  } catch (error) {
+    recordFailedStart(run, 'failed', `the worker could not be started: ${(error as Error).message}`)
+  }
+}
+
+function reasonOf(code: number | null, signal: NodeJS.Signals | null, log: string): string {
+  const how = signal === null ? `with exit code ${code}` : `by ${signal}`
+  const lines = readFileSync(log, 'utf8').trimEnd().split('\n')
+  const last = printable(lines.filter((line) => line.trim() !== '').at(-1) ?? 'it printed nothing')
+  return `the worker ended ${how} before it began: ${last}`
+}

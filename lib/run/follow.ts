@@ -1,0 +1,28 @@
+import type { LoggedEvent } from '../core/events.ts'
+import { lastAttempt } from './attempt.ts'
+import { type Offsets, readEvents } from './log.ts'
+import { livenessOf } from './process.ts'
+import { foldEvent, NOTHING_YET, type RunState, settle } from './status.ts'
+
+/** Reads what is new in a run's log at each call, gives it to `observe` and returns the state of the run now. */
+export type Follower = (observe?: (events: LoggedEvent[]) => void) => RunState
+
+export function followRun(dir: string): Follower {
+  let logged = NOTHING_YET
+  let offsets: Offsets = {}
+  return (observe = () => {}) => {
+    // The process first: one that ends between the two looks has then written its farewell already.
+    const last = lastAttempt(dir)
+    const liveness = last === null ? 'gone' : livenessOf(last.process)
+    for (let more = true; more; ) {
+      const read = readEvents(dir, offsets)
+      if (read.events.length > 0) observe(read.events)
+      logged = read.events.reduce(foldEvent, logged)
+      ;({ offsets, more } = read)
+    }
+    return settle(logged, last?.attempt ?? 0, liveness)
+  }
+}
+
+/** The state of a run now, from its whole log. */
+export const readRunState = (dir: string): RunState => followRun(dir)()
