@@ -53,6 +53,8 @@ export type Offsets = Record<number, number>
 
 export type ReadResult = {
   events: LoggedEvent[]
+  /** The attempt in whose log each event stands. */
+  attempts: number[]
   /** Give these to the next call. */
   offsets: Offsets
   /** Whole lines that were no JSON: bytes that something outside gvx changed. */
@@ -66,14 +68,14 @@ export type ReadResult = {
  * @param maxBytes most bytes to read in one call, so that a reader stays responsive however long the log is
  */
 export function readEvents(dir: string, offsets: Offsets = {}, maxBytes = 8 << 20): ReadResult {
-  const result: ReadResult = { events: [], offsets: { ...offsets }, damaged: 0, more: false }
+  const result: ReadResult = { events: [], attempts: [], offsets: { ...offsets }, damaged: 0, more: false }
   let left = maxBytes
   for (const attempt of attemptsWithLogs(dir)) {
     const from = offsets[attempt] ?? 0
     const { bytes, size } = readFrom(logFile(dir, attempt), from, left)
     const whole = bytes.lastIndexOf(0x0a) + 1
     for (const line of bytes.toString('utf8', 0, whole).split('\n')) {
-      if (line !== '') decodeInto(result, line)
+      if (line !== '') decodeInto(result, line, attempt)
     }
     result.offsets[attempt] = from + whole
     left -= whole
@@ -111,10 +113,13 @@ function readFrom(path: string, from: number, maxBytes: number): { bytes: Buffer
   }
 }
 
-function decodeInto(result: ReadResult, line: string): void {
+function decodeInto(result: ReadResult, line: string, attempt: number): void {
   try {
     const event = decodeEvent(line)
-    if (event) result.events.push(event)
+    if (event) {
+      result.events.push(event)
+      result.attempts.push(attempt)
+    }
   } catch {
     result.damaged += 1
   }
