@@ -41,7 +41,11 @@ export async function ensureScenes(options: ScenesOptions, home: string, onProgr
  * Writes the scenes into `dir`: webdataset shards of the training split, val and test in PASCAL VOC layout with things
  * over background (SegmentationClass) and with things and stuff (SegmentationClassContext, the one classes.yaml selects).
  */
-export async function makeScenes(options: ScenesOptions, dir: string, onProgress?: OnProgress): Promise<ScenesManifest> {
+export async function makeScenes(
+  options: ScenesOptions,
+  dir: string,
+  onProgress?: OnProgress,
+): Promise<ScenesManifest> {
   for (const folder of ['JPEGImages', 'SegmentationClass', 'SegmentationClassContext', 'ImageSets/Segmentation'])
     await mkdir(path.join(dir, folder), { recursive: true })
   const hash = createHash('sha256')
