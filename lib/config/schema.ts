@@ -165,9 +165,14 @@ const lossSchema = section({
 
 const dataSchema = section({
   train: z
-    .union([z.string(), z.array(z.string()).min(1)])
+    .union([
+      z.string(),
+      z.array(z.union([z.string(), z.strictObject({ shards: z.string(), weight: z.number().positive() })])).min(1),
+    ])
     .default('builtin:scenes')
-    .describe('Webdataset shards: paths, globs or brace patterns; builtin:scenes makes and uses the synthetic scenes'),
+    .describe(
+      'Webdataset shards: paths, globs or brace patterns, or a list of them, each as it is or as { shards, weight } with the times an epoch sees it; builtin:scenes makes and uses the synthetic scenes',
+    ),
   shuffleCaptions: z.boolean().default(false).describe('Control: pairs every image with the caption of another'),
   augment: z
     .enum(['none', 'crop-flip', 'reference'])
@@ -175,9 +180,11 @@ const dataSchema = section({
     .describe('none; random resized crop and flip; or with RandAugment and random erasing as the reference'),
   cropScale: z.tuple([fraction, fraction]).default([0.08, 1]).describe('Area of the random crop over the image'),
   nounTags: z
-    .enum(['reference', 'nouns'])
+    .enum(['reference', 'nouns', 'phrases'])
     .default('reference')
-    .describe('Tags that count as nouns: the list of the reference (it keeps verbs) or NN NNS NNP NNPS'),
+    .describe(
+      'What counts as a noun: the tags of the reference (they keep verbs), NN NNS NNP NNPS, or such nouns with their adjectives',
+    ),
   templates: z
     .enum(['clip80', 'clip7', 'single'])
     .default('clip80')
