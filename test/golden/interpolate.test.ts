@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { upsample } from '../../lib/eval/maps.ts'
-import { goldenTensors } from './numbers.ts'
+import { goldenTensors } from './set.ts'
 
 const tensors = goldenTensors('interpolate/interpolate.safetensors')
 const cases = [...tensors.keys()].flatMap((name) => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { countImage, scoresOf, sumCounts } from '../../lib/eval/confusion.ts'
-import { goldenJson, goldenTensors } from './numbers.ts'
+import { goldenJson, goldenTensors } from './set.ts'
 
 type Case = {
   name: string

@@ -1,7 +1,12 @@
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { configSchema, type ModelConfig } from '../../lib/config/schema.ts'
 import { segmentScores } from '../../lib/eval/affinity.ts'
+import { logitScale } from '../../lib/eval/encode.ts'
 import { groupOfPixels, labelPixels, type PixelScores } from '../../lib/eval/maps.ts'
-import { goldenJson, goldenTensors, hasGolden } from './numbers.ts'
+import { segmentPixels } from '../../lib/eval/segmentation.ts'
+import { openBackend, type Params, tf } from '../../lib/tensor/index.ts'
+import { presentBackends } from './backends.ts'
+import { goldenJson, goldenTensors, hasGolden } from './set.ts'
 
 type Case = {
   name: string
@@ -49,7 +54,7 @@ describe.each(models)('%s', (model) => {
 
     test('the labels are equal to the pixel', () => {
       const [H, W] = golden.ori_shape
-      expect(labelPixels(pixels, H, W)).toEqual(of('pred_label').data)
+      expect(labelPixels(pixels, H, W)).toEqual(Uint8Array.from(of('pred_label').data))
     })
   })
 
@@ -63,5 +68,108 @@ describe.each(models)('%s', (model) => {
       for (let g = 0; g < groups; g++) map[g * height * width + i] = data[i * groups + g]
     const label = groupOfPixels({ data: map, groups, tokens: height * width }, height, width, height, width)
     expect(label).toEqual(Int32Array.from(tensors.get(`${golden.name}.group_label`)!.data))
+  })
+})
+
+type Section = Record<string, number> & Record<'depths' | 'num_group_tokens' | 'num_output_groups', number[]>
+type GoldenConfig = {
+  vision: Section
+  text: Record<string, number>
+  projection_dim: number
+  projection_intermediate_dim: number
+}
+
+/** The configuration of a golden model, in our words. */
+function goldenModel(name: string): ModelConfig {
+  const { vision, text, ...rest } = goldenJson<GoldenConfig>(`${name}/config.json`)
+  const stages = vision.depths.length - 1
+  return configSchema.parse({
+    model: {
+      imageSize: vision.image_size,
+      patchSize: vision.patch_size,
+      embedDim: vision.hidden_size,
+      numHeads: vision.num_attention_heads,
+      depth: vision.depths.reduce((a, b) => a + b, 0),
+      stages,
+      depths: vision.depths,
+      numGroupTokens: vision.num_group_tokens.slice(0, stages),
+      numOutputGroups: vision.num_output_groups.slice(0, stages),
+      text: {
+        width: text.hidden_size,
+        depth: text.num_hidden_layers,
+        numHeads: text.num_attention_heads,
+        contextLength: text.max_position_embeddings,
+        vocabSize: text.vocab_size,
+      },
+      projection: { dim: rest.projection_dim, hiddenDim: rest.projection_intermediate_dim },
+    },
+  }).model
+}
+
+/** [1, 3, H, W] -> [H, W, 3] */
+function channelsLast(data: ArrayLike<number>, [, , height, width]: number[]): Float32Array {
+  const out = new Float32Array(data.length)
+  for (let c = 0; c < 3; c++) for (let i = 0; i < height * width; i++) out[3 * i + c] = data[c * height * width + i]
+  return out
+}
+
+describe.each(await presentBackends())('on the backend %s', (backend) => {
+  beforeAll(async () => {
+    await openBackend({ backend, threads: 1 })
+  })
+
+  describe.each(models)('%s, from the image on', (name) => {
+    const model = goldenModel(name)
+    const tensors = goldenTensors(`${name}/segmentation.safetensors`)
+    const text = tensors.get('text_embedding')!
+    let params: Params = {}
+    let scale = 0
+    beforeAll(async () => {
+      const weights = goldenTensors(`${name}/weights.safetensors`)
+      params = Object.fromEntries([...weights].map(([key, { data, shape }]) => [key, tf.tensor(data, shape)]))
+      scale = await logitScale(params, model)
+      return () => {
+        for (const tensor of Object.values(params)) tensor.dispose()
+      }
+    })
+
+    test.each(goldenJson<Case[]>(`${name}/segmentation.json`))(
+      '$name: labels are equal to the pixel',
+      async (golden) => {
+        const input = tensors.get(`${golden.name}.pixel_values`)!
+        const [height, width] = golden.image_hw
+        const before = tf.memory().numTensors
+        const [{ pixels }] = await segmentPixels(
+          {
+            params,
+            model,
+            classifier: { data: text.data, dim: text.shape[1] },
+            scale,
+            options: {
+              topK: 5,
+              imagePrior: true,
+              background: golden.with_bg,
+              backgroundThreshold: golden.bg_thresh,
+              window: golden.crop_size ? { crop: golden.crop_size[0], stride: golden.stride![0] } : null,
+            },
+          },
+          [{ width, height, data: channelsLast(input.data, input.shape) }],
+        )
+        expect(tf.memory().numTensors).toBe(before)
+        const expected = tensors.get(
+          `${golden.name}.${golden.mode === 'slide' ? 'slide_logits' : 'encode_decode_logits'}`,
+        )!
+        let worst = 0
+        for (let c = 0; c < pixels.classes; c++)
+          for (let i = 0; i < height * width; i++)
+            worst = Math.max(
+              worst,
+              Math.abs(pixels.scores[pixels.row[i] * pixels.classes + c] - expected.data[c * height * width + i]),
+            )
+        expect(worst).toBeLessThan(1e-4)
+        const [H, W] = golden.ori_shape
+        expect(labelPixels(pixels, H, W)).toEqual(Uint8Array.from(tensors.get(`${golden.name}.pred_label`)!.data))
+      },
+    )
   })
 })

@@ -1,0 +1,82 @@
+import type { ModelConfig } from '../config/schema.ts'
+import { encodeImage, names, projectImage, scaleOf } from '../model/index.ts'
+import { type Params, type Tensor, tf } from '../tensor/index.ts'
+import { normalizeRows } from './classifier.ts'
+import { type AttentionMap, mapsOnPatches } from './maps.ts'
+
+/** What the encoder says of one image or window: all that segmentation, pictures and baselines need. */
+export type Encoded = {
+  /** Patches: rows from top to bottom, columns from left to right. */
+  rows: number
+  columns: number
+  /** The map of each stage on the patches; empty for a plain ViT, whose segments are its patches. */
+  maps: AttentionMap[]
+  /** [S, P] l2-normalised embeddings of the segments. */
+  segments: Float32Array
+  /** [P] l2-normalised embedding of the image. */
+  image: Float32Array
+}
+
+/** Normalised pixels of an image, [H, W, 3] row by row. */
+export type Pixels = { width: number; height: number; data: Float32Array }
+
+/** Numbers in the attention of one layer that a batch may take: 64 images of 64 patches, or 8 of the paper's at 448. */
+const ATTENTION_BUDGET = 32 << 20
+const LARGEST_BATCH = 64
+
+/** How many images of a size go through the encoder at once. */
+export function batchSizeFor(model: ModelConfig, width: number, height: number): number {
+  const patches = Math.floor(width / model.patchSize) * Math.floor(height / model.patchSize)
+  const tokens = patches + (model.numGroupTokens[0] ?? 0)
+  return Math.max(1, Math.min(LARGEST_BATCH, Math.floor(ATTENTION_BUDGET / (model.numHeads * tokens * tokens))))
+}
+
+/** Encodes images of one size; the encoder runs once for all of them. */
+export async function encodeBatch(params: Params, model: ModelConfig, images: readonly Pixels[]): Promise<Encoded[]> {
+  const { width, height } = images[0]
+  const batch = images.length
+  const pixels = new Float32Array(batch * height * width * 3)
+  for (const [i, image] of images.entries()) pixels.set(image.data, i * height * width * 3)
+  const made = tf.tidy(() => {
+    const input = tf.tensor4d(pixels, [batch, height, width, 3])
+    const { pooled, segments, assignments } = encodeImage(params, model, input)
+    const [, count, channels] = segments.shape as number[]
+    const flat = tf.reshape(segments, [batch * count, channels])
+    return {
+      segments: projectImage(params, model, flat, 'eval'), // [B·S, P]
+      image: projectImage(params, model, pooled, 'eval'), // [B, P]
+      maps: assignments.map(({ soft, hard }) => (model.assignment.evalMaps === 'soft' ? soft : hard)), // [B, G, N]
+    }
+  })
+  const dim = model.projection.dim
+  const segments = normalizeRows(await take(made.segments), dim)
+  const image = normalizeRows(await take(made.image), dim)
+  const shapes = made.maps.map((map) => map.shape as number[])
+  const maps = await Promise.all(made.maps.map(take))
+  const ofImage = segments.length / batch
+  return images.map((_, i) => ({
+    rows: Math.floor(height / model.patchSize),
+    columns: Math.floor(width / model.patchSize),
+    maps: mapsOnPatches(
+      maps.map((data, stage) => {
+        const [, groups, tokens] = shapes[stage]
+        const size = groups * tokens
+        return { data: data.subarray(i * size, (i + 1) * size), groups, tokens }
+      }),
+    ),
+    segments: segments.subarray(i * ofImage, (i + 1) * ofImage),
+    image: image.subarray(i * dim, (i + 1) * dim),
+  }))
+}
+
+/** The logit scale of segmentation: exp of the learned number, clamped. */
+export async function logitScale(params: Params, model: ModelConfig): Promise<number> {
+  const [scale] = await take(scaleOf(params, model, names.LOGIT_SCALE))
+  return scale
+}
+
+async function take(tensor: Tensor): Promise<Float32Array> {
+  const values = (await tensor.data()) as Float32Array
+  tensor.dispose()
+  return values
+}

@@ -1,0 +1,102 @@
+import type { ModelConfig } from '../config/schema.ts'
+import type { Params } from '../tensor/index.ts'
+import { affinityLogits, type ScoringOptions, segmentScores } from './affinity.ts'
+import type { Classifier } from './classifier.ts'
+import { batchSizeFor, type Encoded, encodeBatch, type Pixels } from './encode.ts'
+import { groupOfPixels, type PixelScores } from './maps.ts'
+import { averageWindows, slidingWindows, type Window } from './windows.ts'
+
+/**
+ * Zero-shot segmentation by the reference's path: product of the stages' maps, bilinear to the pixels, one group a pixel,
+ * the group's class scores, averaged over the windows. Held against golden segmentations to the pixel.
+ */
+
+export type SegmentationOptions = ScoringOptions & {
+  /** Side and stride of the sliding window, or null for the whole image at once. */
+  window: { crop: number; stride: number } | null
+}
+
+export type Segmenter = {
+  params: Params
+  model: ModelConfig
+  classifier: Classifier
+  /** min(exp(logit_scale), logitScale.max) */
+  scale: number
+  options: SegmentationOptions
+}
+
+export type Segmented = {
+  pixels: PixelScores
+  /** The windows and what the encoder said of each. */
+  windows: Window[]
+  encoded: Encoded[]
+}
+
+/** Segments normalised images of any sizes; windows of equal size share batches across the images. */
+export async function segmentPixels(segmenter: Segmenter, images: readonly Pixels[]): Promise<Segmented[]> {
+  const { params, model, options } = segmenter
+  const jobs = images.flatMap((image, owner) =>
+    windowsOf(image, options).map((window) => ({ owner, window, encoded: null as Encoded | null })),
+  )
+  const sizes = new Set(jobs.map(({ window }) => `${window.width}x${window.height}`))
+  for (const wanted of sizes) {
+    const group = jobs.filter(({ window }) => `${window.width}x${window.height}` === wanted)
+    const { width, height } = group[0].window
+    const size = batchSizeFor(model, width, height)
+    for (let start = 0; start < group.length; start += size) {
+      const batch = group.slice(start, start + size)
+      const encoded = await encodeBatch(
+        params,
+        model,
+        batch.map(({ owner, window }) => cut(images[owner], window)),
+      )
+      batch.forEach((job, i) => {
+        job.encoded = encoded[i]
+      })
+    }
+  }
+  return images.map((image, owner) => {
+    const own = jobs.filter((job) => job.owner === owner)
+    const windows = own.map((job) => job.window)
+    const encoded = own.map((job) => job.encoded!)
+    const parts = own.map((job) => scoreWindow(segmenter, job.encoded!, job.window.width, job.window.height))
+    return { pixels: averageWindows(image.width, image.height, windows, parts), windows, encoded }
+  })
+}
+
+const windowsOf = (image: Pixels, { window }: SegmentationOptions): Window[] =>
+  window === null
+    ? [{ x: 0, y: 0, width: image.width, height: image.height }]
+    : slidingWindows(image.width, image.height, window.crop, window.stride)
+
+function cut(image: Pixels, { x, y, width, height }: Window): Pixels {
+  if (width === image.width && height === image.height) return image
+  const data = new Float32Array(width * height * 3)
+  for (let row = 0; row < height; row++) {
+    const from = 3 * ((y + row) * image.width + x)
+    data.set(image.data.subarray(from, from + 3 * width), 3 * row * width)
+  }
+  return { width, height, data }
+}
+
+/** Class scores of the pixels of one window. */
+export function scoreWindow(segmenter: Segmenter, encoded: Encoded, width: number, height: number): PixelScores {
+  const { classifier, scale, options } = segmenter
+  const logits = affinityLogits(encoded.segments, classifier.data, classifier.dim, scale) // [S, C]
+  const image = affinityLogits(encoded.image, classifier.data, classifier.dim, scale) // [C]
+  return { width, height, row: pixelGroups(encoded, -1, width, height), ...segmentScores(logits, image, options) }
+}
+
+/** Group of each pixel after a stage (−1: the last). The segments of a plain ViT are its patches. */
+export function pixelGroups(encoded: Encoded, stage: number, width: number, height: number): Int32Array {
+  const { rows, columns } = encoded
+  const map = encoded.maps.at(stage)
+  return map ? groupOfPixels(map, rows, columns, height, width) : nearestPatch(rows, columns, height, width)
+}
+
+function nearestPatch(rows: number, columns: number, height: number, width: number): Int32Array {
+  return Int32Array.from({ length: width * height }, (_, i) => {
+    const row = Math.floor(((Math.floor(i / width) + 0.5) * rows) / height)
+    return row * columns + Math.floor((((i % width) + 0.5) * columns) / width)
+  })
+}
