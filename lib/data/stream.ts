@@ -1,5 +1,6 @@
+import { createRequire } from 'node:module'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { Config } from '../config/schema.ts'
 import { UserError } from '../core/errors.ts'
@@ -117,13 +118,15 @@ function threaded(plan: StreamPlan, firstStep: number, count: number): BatchSour
   }
 }
 
-/** The thread's file has this file's extension: .js in dist, .ts under tsx and vitest. */
+/** Compiled code starts its thread directly; from the sources (tests, development) the thread registers tsx first. */
 function startThread(task: ThreadTask): Worker {
-  const extension = path.extname(fileURLToPath(import.meta.url))
-  return new Worker(new URL(`./stream-thread${extension}`, import.meta.url), {
-    workerData: task,
-    execArgv: extension === '.ts' ? ['--import', 'tsx'] : [],
-  })
+  if (path.extname(fileURLToPath(import.meta.url)) === '.js')
+    return new Worker(new URL('./stream-thread.js', import.meta.url), { workerData: task })
+  const source = new URL('./stream-thread.ts', import.meta.url)
+  const tsx = path.dirname(createRequire(import.meta.url).resolve('tsx/package.json'))
+  const register = path.join(tsx, 'dist/esm/api/index.mjs')
+  const boot = `import(${JSON.stringify(pathToFileURL(register))}).then((tsx) => { tsx.register(); return import('${source}') })`
+  return new Worker(boot, { eval: true, workerData: task })
 }
 
 const revive = ({ message, hint, expected }: Extract<FromThread, { type: 'failed' }>): Error =>
