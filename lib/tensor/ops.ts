@@ -1,3 +1,5 @@
+import { nativeBackend } from '../backends/native/current.ts'
+import * as native from '../backends/native/fused/index.ts'
 import { type Tensor, tf } from './tf.ts'
 
 /**
@@ -24,6 +26,8 @@ export type Activation = 'gelu' | 'quickGelu' | 'relu'
 
 /** x [..., I] @ wᵀ [I, O] + b [O], then the activation. GELU is the exact one (erf), quickGelu x·σ(1.702x). */
 export function linear(x: Tensor, w: Tensor, b: Tensor | null, activation?: Activation): Tensor {
+  const backend = nativeBackend()
+  if (backend) return native.linear(backend, x, w, b, activation)
   const shape = [...x.shape.slice(0, -1), w.shape[0]]
   return differentiable(b ? [x, w, b] : [x, w], (save) => {
     const x2 = rows(x)
@@ -78,6 +82,8 @@ const normalCdf = (x: Tensor) => tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 
 
 /** Layer normalisation over the last axis. x [..., C], g [C], b [C]. */
 export function layerNorm(x: Tensor, g: Tensor, b: Tensor, eps: number): Tensor {
+  const backend = nativeBackend()
+  if (backend) return native.layerNorm(backend, x, g, b, eps)
   return differentiable([x, g, b], (save) => {
     const centred = tf.sub(x, tf.mean(x, -1, true))
     const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(centred), -1, true), eps)) // [..., 1]
@@ -99,6 +105,8 @@ export type AttentionOptions = { heads: number; scale: number; causal?: boolean 
 
 /** Multi-head attention. q [B, N, C], k and v [B, M, C] -> [B, N, C]; causal: token i sees keys 0..i. */
 export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, scale, causal = false }: AttentionOptions): Tensor {
+  const backend = nativeBackend()
+  if (backend) return native.attention(backend, q, k, v, { heads, scale, causal })
   return differentiable([q, k, v], (save) => {
     const [qh, kh, vh] = [q, k, v].map((t) => splitHeads(t, heads)) // [B·H, N, C/H]
     let logits: Tensor = tf.mul(tf.matMul(qh, kh, false, true), scale) // [B·H, N, M]
@@ -143,6 +151,8 @@ function causalMask(n: number, m: number): Tensor {
 
 /** softmax over any axis: tf.softmax takes the last one only. */
 export function softmaxAxis(x: Tensor, axis: number): Tensor {
+  const backend = nativeBackend()
+  if (backend) return native.softmaxAxis(backend, x, axis)
   return differentiable([x], (save) => {
     const value = softmaxOver(x, axis)
     save([value])
@@ -172,6 +182,8 @@ export type AssignOptions = {
 
 /** Groups compete for each token: logits [B, G, N] -> map [B, G, N] that sums to 1 over the groups. */
 export function assignGroups(logits: Tensor, { mode, temperature, noise = null }: AssignOptions): Tensor {
+  const backend = nativeBackend()
+  if (backend) return native.assignGroups(backend, logits, { mode, temperature, noise })
   return differentiable([logits], (save) => {
     const noisy = noise ? tf.add(logits, noise) : logits
     const soft = softmaxOver(temperature === 1 ? noisy : tf.div(noisy, temperature), 1)
@@ -195,6 +207,8 @@ function oneHotOver(x: Tensor): Tensor {
 
 /** x / |x| over the last axis; |x| is kept above 1e-12 as torch's normalize does. */
 export function l2Normalize(x: Tensor): Tensor {
+  const backend = nativeBackend()
+  if (backend) return native.l2Normalize(backend, x)
   return differentiable([x], (save) => {
     const norm = tf.maximum(tf.sqrt(tf.sum(tf.square(x), -1, true)), 1e-12)
     const unit = tf.div(x, norm)
@@ -208,6 +222,8 @@ export function l2Normalize(x: Tensor): Tensor {
 
 /** Mean over the rows of −Σ targets·log softmax(logits). logits, targets [N, M]; no gradient goes to the targets. */
 export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
+  const backend = nativeBackend()
+  if (backend) return native.crossEntropy(backend, logits, targets)
   return differentiable([logits], (save) => {
     const shifted = tf.sub(logits, tf.max(logits, -1, true))
     const logProbability = tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), -1, true)))
@@ -224,6 +240,8 @@ export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
 
 /** Rows of a table: table [V, C], ids int32 of any shape -> [...ids, C]. */
 export function embed(table: Tensor, ids: Tensor): Tensor {
+  const backend = nativeBackend()
+  if (backend) return native.embed(backend, table, ids)
   return differentiable([table], (save) => {
     const flat = tf.reshape(ids, [-1])
     save([flat])
@@ -241,6 +259,8 @@ export type Moments = { mean: Tensor; variance: Tensor }
  * those of the batch (biased variance), through which the gradient flows.
  */
 export function batchNorm(x: Tensor, g: Tensor, b: Tensor, statistics: Moments | null, eps: number): Tensor {
+  const backend = nativeBackend()
+  if (backend && !statistics) return native.batchNorm(backend, x, g, b, eps)
   return differentiable([x, g, b], (save) => {
     const { mean, variance } = statistics ?? batchMoments(x)
     const inverse = tf.rsqrt(tf.add(variance, eps)) // [C]

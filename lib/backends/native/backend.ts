@@ -1,0 +1,108 @@
+import { tf } from '../../tensor/tf.ts'
+import type { Addon } from './addon.ts'
+import type { Buffers } from './buffers.ts'
+
+export type DataId = object
+export type TensorInfo = { dataId: DataId; shape: number[]; dtype: tf.DataType }
+type Values = Float32Array | Int32Array | Uint8Array
+type Entry = {
+  values: Values
+  dtype: string
+  refCount: number
+  /** The rows of a sparse matrix that may differ from zero: their width and numbers. */
+  rows?: Rows
+}
+export type Rows = { width: number; ids: Int32Array }
+
+/** The part of MathBackendCPU (tfjs-backend-cpu 4.22) that is used here. */
+type CpuBackend = tf.KernelBackend & {
+  data: { get(id: DataId): Entry; set(id: DataId, entry: Entry): void; has(id: DataId): boolean }
+  nextDataId(): number
+  firstUse: boolean
+  disposeData(id: DataId, force?: boolean): boolean
+}
+
+/** tfjs's cpu backend with memory from a pool, and what the kernels of this folder need. */
+export type NativeBackend = CpuBackend & {
+  readonly addon: Addon
+  readonly buffers: Buffers
+  /** The numbers of a float32 tensor. Not to be written to, and not to be kept. */
+  values(tensor: { dataId: DataId }): Float32Array
+  /** Makes the data of a new tensor from an array of the pool. */
+  output(shape: number[], values: Float32Array): TensorInfo
+  /** The same of a matrix whose rows but `rows` are zero. The array must come from takeZeros. */
+  sparseOutput(shape: number[], values: Float32Array, rows: Rows): TensorInfo
+  rowsOf(tensor: { dataId: DataId }): Rows | undefined
+  /** The numbers of a tensor to write to: a copy of its own if somebody else shares them. */
+  writable(tensor: { dataId: DataId }): Float32Array
+}
+
+/**
+ * The class is made when it is needed, because what it extends is found at run time: the copy of MathBackendCPU that
+ * lies inside the bundle of tfjs.
+ */
+export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
+  const Cpu = (tf.findBackend('cpu') as object).constructor as new () => CpuBackend
+
+  class Native extends Cpu implements NativeBackend {
+    readonly addon = addon
+    readonly buffers = buffers
+
+    values(tensor: { dataId: DataId }): Float32Array {
+      return this.data.get(tensor.dataId).values as Float32Array
+    }
+
+    output(shape: number[], values: Float32Array): TensorInfo {
+      return this.sparseOutput(shape, values)
+    }
+
+    sparseOutput(shape: number[], values: Float32Array, rows?: Rows): TensorInfo {
+      const dataId = { id: this.nextDataId() }
+      this.data.set(dataId, { values, dtype: 'float32', refCount: 1, rows })
+      return { dataId, shape, dtype: 'float32' }
+    }
+
+    rowsOf(tensor: { dataId: DataId }): Rows | undefined {
+      return this.data.get(tensor.dataId).rows
+    }
+
+    writable(tensor: { dataId: DataId }): Float32Array {
+      const entry = this.data.get(tensor.dataId)
+      if (entry.refCount === 1 && buffers.owns(entry.values)) return entry.values as Float32Array
+      const own = buffers.take(entry.values.length)
+      own.set(entry.values)
+      // Sharers (clones, reshapes) and whoever gave tfjs his array keep what they had.
+      entry.values = own
+      return own
+    }
+
+    /** Kernels of the cpu backend may hand in views of a pooled array (slice does): those must not share its fate. */
+    override write(values: tf.BackendValues, shape: number[], dtype: tf.DataType): object {
+      const own = buffers.owns(values) ? (values as Float32Array).slice() : values
+      return super.write(own, shape, dtype)
+    }
+
+    override readSync(id: DataId): tf.BackendValues {
+      const values = super.readSync(id)
+      return buffers.owns(values) ? (values as Float32Array).slice() : values
+    }
+
+    override disposeData(id: DataId, force = false): boolean {
+      if (!this.data.has(id)) return true
+      const { values, rows } = this.data.get(id)
+      if (!super.disposeData(id, force)) return false
+      if (rows) {
+        for (const row of rows.ids) (values as Float32Array).fill(0, row * rows.width, (row + 1) * rows.width)
+        buffers.giveZeros(values as Float32Array)
+      } else buffers.give(values)
+      return true
+    }
+
+    override memory() {
+      return { unreliable: false, pooledBytes: buffers.pooledBytes } as never
+    }
+  }
+  const backend = new Native()
+  backend.firstUse = false // no banner
+  return backend
+}

@@ -1,0 +1,206 @@
+// The product: register tiles of MR x NR numbers, written once with the compiler's vector types.
+// B is packed into panels of NR columns. A is read where it lies when its rows are contiguous, and packed panel by
+// panel otherwise (or when its row stride would map a whole panel onto a few cache sets).
+
+typedef float Vec __attribute__((vector_size(4 * GVX_LANES)));
+typedef float VecU __attribute__((vector_size(4 * GVX_LANES), aligned(4)));
+
+constexpr size_t MR = GVX_MR, NR = 2 * GVX_LANES;
+constexpr size_t DEPTH = 384;                 // of a block of K: a panel of A stays in L1
+constexpr size_t L2_FLOATS = 640 * 1024 / 4;  // of a block of B
+
+/** c [rows, vectors * lanes] (+)= a @ b. ROWS: a's rows are contiguous and `as` apart; else its columns are. */
+template <int ROWS_OF_TILE, int VECTORS, bool ROWS>
+GVX_TARGET static void tile(size_t K, const float* __restrict a, ptrdiff_t as, const float* __restrict b, float* c, ptrdiff_t ldc, bool accumulate) {
+  Vec sum[ROWS_OF_TILE][VECTORS];
+#pragma GCC unroll 16
+  for (int i = 0; i < ROWS_OF_TILE; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < VECTORS; j++) sum[i][j] = Vec{};
+  // Every third row has a pointer of its own, the others are one or two strides away: that fits the address registers.
+  const float* base[(ROWS_OF_TILE + 2) / 3];
+#pragma GCC unroll 6
+  for (int i = 0; i < (ROWS_OF_TILE + 2) / 3; i++) base[i] = a + 3 * i * as;
+  for (size_t k = 0; k < K; k++) {
+    Vec row[VECTORS];
+#pragma GCC unroll 2
+    for (int j = 0; j < VECTORS; j++) row[j] = *reinterpret_cast<const Vec*>(b + j * GVX_LANES);
+    __builtin_prefetch(b + 8 * NR);
+    if (VECTORS * GVX_LANES > 16) __builtin_prefetch(b + 8 * NR + 16);
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS_OF_TILE; i++) {
+      const float x = ROWS ? base[i / 3][(i % 3) * as + static_cast<ptrdiff_t>(k)] : a[i];
+#pragma GCC unroll 2
+      for (int j = 0; j < VECTORS; j++) sum[i][j] += x * row[j];
+    }
+    if (!ROWS) a += as;
+    b += NR;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < ROWS_OF_TILE; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < VECTORS; j++) {
+      VecU* out = reinterpret_cast<VecU*>(c + i * ldc + j * GVX_LANES);
+      *out = accumulate ? *out + sum[i][j] : sum[i][j];
+    }
+}
+
+using Tile = void (*)(size_t, const float*, ptrdiff_t, const float*, float*, ptrdiff_t, bool);
+
+template <int VECTORS, bool ROWS, int... I>
+static const Tile* tiles_of(std::integer_sequence<int, I...>) {
+  static const Tile table[] = {tile<I + 1, VECTORS, ROWS>...};
+  return table;
+}
+
+static Tile tile_for(size_t rows, bool wide, bool contiguous_rows) {
+  using All = std::make_integer_sequence<int, GVX_MR>;
+  const Tile* table = wide ? (contiguous_rows ? tiles_of<2, true>(All{}) : tiles_of<2, false>(All{})) : (contiguous_rows ? tiles_of<1, true>(All{}) : tiles_of<1, false>(All{}));
+  return table[rows - 1];
+}
+
+GVX_TARGET static void pack_b(const Gemm& g, size_t first, size_t last, float* packed) {
+  for (size_t panel = first; panel < last; panel++) {
+    float* out = packed + panel * NR * g.K;
+    const size_t n = std::min(NR, g.N - panel * NR);
+    const float* in = g.B + static_cast<ptrdiff_t>(panel * NR) * g.b_col;
+    if (g.b_col == 1 && n == NR) {
+      for (size_t k = 0; k < g.K; k++, in += g.b_row, out += NR) std::memcpy(out, in, NR * sizeof(float));
+    } else if (g.b_col == 1) {
+      for (size_t k = 0; k < g.K; k++, in += g.b_row, out += NR) {
+        for (size_t j = 0; j < n; j++) out[j] = in[j];
+        for (size_t j = n; j < NR; j++) out[j] = 0;
+      }
+    } else {
+      // Blocks of 8 along k keep the reads on one cache line of each column and the writes on a few lines.
+      for (size_t k = 0; k < g.K; k += 8) {
+        const size_t depth = std::min<size_t>(8, g.K - k);
+        for (size_t j = 0; j < n; j++) {
+          const float* column = in + static_cast<ptrdiff_t>(j) * g.b_col + static_cast<ptrdiff_t>(k) * g.b_row;
+          float* to = out + k * NR + j;
+          if (depth == 8 && g.b_row == 1) {
+            for (size_t q = 0; q < 8; q++) to[q * NR] = column[q];
+          } else {
+            for (size_t q = 0; q < depth; q++) to[q * NR] = column[static_cast<ptrdiff_t>(q) * g.b_row];
+          }
+        }
+        if (n < NR)
+          for (size_t q = 0; q < depth; q++)
+            for (size_t j = n; j < NR; j++) out[(k + q) * NR + j] = 0;
+      }
+    }
+  }
+}
+
+/** Rows of A as a panel whose columns are contiguous, `rows` apart. */
+GVX_TARGET static void pack_a(const Gemm& g, size_t row, size_t rows, size_t k0, size_t depth, float* out) {
+  const float* in = g.A + static_cast<ptrdiff_t>(row) * g.a_row + static_cast<ptrdiff_t>(k0) * g.a_col;
+  if (g.a_row == 1) {
+    for (size_t k = 0; k < depth; k++, in += g.a_col, out += rows)
+      for (size_t i = 0; i < rows; i++) out[i] = in[i];
+    return;
+  }
+  for (size_t k = 0; k < depth; k += 8) {
+    const size_t d = std::min<size_t>(8, depth - k);
+    for (size_t i = 0; i < rows; i++) {
+      const float* from = in + static_cast<ptrdiff_t>(i) * g.a_row + static_cast<ptrdiff_t>(k) * g.a_col;
+      for (size_t q = 0; q < d; q++) out[(k + q) * rows + i] = from[static_cast<ptrdiff_t>(q) * g.a_col];
+    }
+  }
+}
+
+
+/** Finishes rows of C that are still in the nearest cache. */
+GVX_TARGET static void finish(const Gemm& g, size_t m0, size_t rows, size_t n0, size_t n) {
+  const Epilogue& e = g.epilogue;
+  for (size_t i = m0; i < m0 + rows; i++) {
+    const ptrdiff_t at = static_cast<ptrdiff_t>(i) * g.ldc + static_cast<ptrdiff_t>(n0);
+    float* __restrict c = g.C + at;
+    if (e.bias) {
+      const float* __restrict bias = e.bias + n0;
+#pragma omp simd
+      for (size_t j = 0; j < n; j++) c[j] += bias[j];
+    }
+    if (e.pre) std::memcpy(e.pre + at, c, n * sizeof(float));
+    if (e.derivative_at) {
+      const float* __restrict pre = e.derivative_at + at;
+      if (e.activation == Activation::relu) {
+#pragma omp simd
+        for (size_t j = 0; j < n; j++) c[j] *= relu_derivative(pre[j]);
+      } else if (e.activation == Activation::gelu) {
+#pragma omp simd
+        for (size_t j = 0; j < n; j++) c[j] *= gelu_derivative(pre[j]);
+      } else if (e.activation == Activation::quick_gelu) {
+#pragma omp simd
+        for (size_t j = 0; j < n; j++) c[j] *= quick_gelu_derivative(pre[j]);
+      }
+    } else if (e.activation == Activation::relu) {
+#pragma omp simd
+      for (size_t j = 0; j < n; j++) c[j] = relu_(c[j]);
+    } else if (e.activation == Activation::gelu) {
+#pragma omp simd
+      for (size_t j = 0; j < n; j++) c[j] = gelu_(c[j]);
+    } else if (e.activation == Activation::quick_gelu) {
+#pragma omp simd
+      for (size_t j = 0; j < n; j++) c[j] = quick_gelu_(c[j]);
+    }
+    if (e.scale) {
+      const float s = e.scale[i / e.rows_per_scale];
+#pragma omp simd
+      for (size_t j = 0; j < n; j++) c[j] *= s;
+    }
+    if (e.residual) {
+      const float* __restrict r = e.residual + at;
+#pragma omp simd
+      for (size_t j = 0; j < n; j++) c[j] += r[j];
+    }
+  }
+}
+
+static bool has_epilogue(const Epilogue& e) {
+  return e.bias || e.pre || e.derivative_at || e.activation != Activation::none || e.scale || e.residual;
+}
+
+GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0, size_t m1, size_t p0, size_t p1) {
+  alignas(64) float panel[MR * DEPTH];
+  alignas(64) float edge[MR * NR];
+  const size_t rows_total = m1 - m0, panels_of_rows = (rows_total + MR - 1) / MR;
+  const size_t blocks = std::max<size_t>(1, (g.K + DEPTH - 1) / DEPTH), depth_of_block = (g.K + blocks - 1) / blocks;
+  const size_t panels_of_block = std::max<size_t>(1, L2_FLOATS / (NR * std::max<size_t>(1, depth_of_block)));
+  const bool finishing = has_epilogue(g.epilogue);
+  const bool in_place = g.a_col == 1 && (g.a_row % 1024 != 0 || rows_total < 8);
+  for (size_t q0 = p0; q0 < p1; q0 += panels_of_block) {
+    const size_t q1 = std::min(p1, q0 + panels_of_block);
+    for (size_t block = 0; block < blocks; block++) {
+      const size_t k0 = block * depth_of_block, depth = std::min(depth_of_block, g.K - std::min(g.K, k0));
+      const bool accumulate = g.accumulate || block > 0, last = block + 1 == blocks;
+      for (size_t p = 0; p < panels_of_rows; p++) {
+        // Panels of almost equal height: 64 rows are 13 + 13 + 13 + 13 + 12, not 4 x 14 + 8.
+        const size_t r0 = m0 + rows_total * p / panels_of_rows, r1 = m0 + rows_total * (p + 1) / panels_of_rows, rows = r1 - r0;
+        const float* a = g.A + static_cast<ptrdiff_t>(r0) * g.a_row + static_cast<ptrdiff_t>(k0);
+        ptrdiff_t as = g.a_row;
+        if (!in_place) {
+          pack_a(g, r0, rows, k0, depth, panel);
+          a = panel;
+          as = static_cast<ptrdiff_t>(rows);
+        }
+        for (size_t q = q0; q < q1; q++) {
+          const size_t n0 = q * NR, n = std::min(NR, g.N - n0);
+          const float* b = packed + q * NR * g.K + k0 * NR;
+          float* c = g.C + static_cast<ptrdiff_t>(r0) * g.ldc + static_cast<ptrdiff_t>(n0);
+          const bool wide = n > NR / 2;
+          if (n == NR || n == NR / 2) {
+            tile_for(rows, wide, in_place)(depth, a, as, b, c, g.ldc, accumulate);
+          } else {
+            tile_for(rows, wide, in_place)(depth, a, as, b, edge, NR, false);
+            for (size_t i = 0; i < rows; i++) {
+              float* to = c + static_cast<ptrdiff_t>(i) * g.ldc;
+              for (size_t j = 0; j < n; j++) to[j] = accumulate ? to[j] + edge[i * NR + j] : edge[i * NR + j];
+            }
+          }
+          if (last && finishing) finish(g, r0, rows, n0, n);
+        }
+      }
+    }
+  }
+}

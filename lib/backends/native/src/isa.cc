@@ -1,0 +1,80 @@
+// One translation unit, the same sources for each instruction set in a namespace of its own: separate units with
+// different compiler flags could leak AVX-512 copies of inline library functions to machines without it.
+#include "isa.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+
+
+#define GVX_NAME "portable"
+#define GVX_TARGET
+#define GVX_LANES 4
+#if defined(__aarch64__)
+#define GVX_MR 8
+#else
+#define GVX_MR 4
+#endif
+namespace gvx::portable {
+#include "math.inl"
+#include "gemm.inl"
+#include "rows.inl"
+}  // namespace gvx::portable
+#undef GVX_NAME
+#undef GVX_TARGET
+#undef GVX_LANES
+#undef GVX_MR
+#undef GVX_MATH
+
+#if defined(__x86_64__)
+#define GVX_NAME "avx2"
+#define GVX_TARGET __attribute__((target("avx2,fma")))
+#define GVX_LANES 8
+#define GVX_MR 6
+namespace gvx::avx2 {
+#include "math.inl"
+#include "gemm.inl"
+#include "rows.inl"
+}  // namespace gvx::avx2
+#undef GVX_NAME
+#undef GVX_TARGET
+#undef GVX_LANES
+#undef GVX_MR
+#undef GVX_MATH
+
+#define GVX_NAME "avx512"
+#define GVX_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,prefer-vector-width=512")))
+#define GVX_LANES 16
+#define GVX_MR 14
+namespace gvx::avx512 {
+#include "math.inl"
+#include "gemm.inl"
+#include "rows.inl"
+}  // namespace gvx::avx512
+#endif
+
+namespace gvx {
+
+const Kernels& kernels() {
+  static const Kernels& chosen = []() -> const Kernels& {
+    const char* wish = std::getenv("GVX_ISA");
+#if defined(__x86_64__)
+    const auto allowed = [&](const char* name) { return !wish || !*wish || std::strcmp(wish, name) == 0; };
+    __builtin_cpu_init();
+    if (allowed("avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+      return avx512::TABLE;
+    if ((allowed("avx2") || (wish && std::strcmp(wish, "avx512") == 0)) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+      return avx2::TABLE;
+#endif
+    return portable::TABLE;
+  }();
+  return chosen;
+}
+
+}  // namespace gvx

@@ -1,0 +1,80 @@
+// What is compiled once for each instruction set, and the table through which the rest of the code calls it.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace gvx {
+
+enum class Activation : int { none = 0, relu = 1, gelu = 2, quick_gelu = 3 };
+
+/** What happens to a row-major product C [M, N] before it is final; all pointers may be null. */
+struct Epilogue {
+  const float* bias = nullptr;             // [N], added first
+  float* pre = nullptr;                    // [M, N], receives the value before the activation
+  Activation activation = Activation::none;
+  const float* derivative_at = nullptr;    // [M, N]: instead of an activation, times its derivative here
+  const float* residual = nullptr;         // [M, N], added last
+  const float* scale = nullptr;            // one factor for each `rows_per_scale` rows, before the residual
+  size_t rows_per_scale = 1;
+};
+
+/** C [M, N] (+)= A [M, K] @ B [K, N]. A and B have any strides; rows of C are contiguous and `ldc` apart. */
+struct Gemm {
+  size_t M = 0, N = 0, K = 0;
+  const float* A = nullptr;
+  ptrdiff_t a_row = 0, a_col = 0;
+  const float* B = nullptr;
+  ptrdiff_t b_row = 0, b_col = 0;
+  float* C = nullptr;
+  ptrdiff_t ldc = 0;
+  bool accumulate = false;
+  Epilogue epilogue;
+};
+
+enum class Unary : int { exp, sqrt, rsqrt, square, neg, sigmoid, relu, tanh, erf, abs, step, reciprocal, gelu, quick_gelu, log, count };
+enum class Binary : int { add, sub, mul, div, max, min, squared_difference, gelu_grad, quick_gelu_grad, relu_grad, count };
+
+struct AdamW {
+  float gradient_scale, step_size, beta1, beta2, eps, inverse_sqrt_correction2, decay;
+};
+
+struct Kernels {
+  const char* name;
+  size_t mr, nr;  // rows and columns of the register tile
+  /** Columns [panel * nr, …) of B for every k, `nr` numbers a row, zero-padded: panels `first` to `last`. */
+  void (*pack_b)(const Gemm&, size_t first, size_t last, float* packed);
+  /** Rows [m0, m1) times panels [p0, p1) of a packed B. */
+  void (*gemm_packed)(const Gemm&, const float* packed, size_t m0, size_t m1, size_t p0, size_t p1);
+  void (*unary)(Unary, const float* x, float* y, size_t n, float alpha);
+  void (*binary)(Binary, const float* a, bool a_varies, const float* b, bool b_varies, float* y, size_t n);
+  double (*sum)(const float* x, size_t n);
+  double (*sum_of_squares)(const float* x, size_t n);
+  float (*max)(const float* x, size_t n);
+  /** y[j] = sum over rows of x[row * stride + j]. */
+  void (*column_sum)(const float* x, size_t rows, size_t stride, size_t n, float* y);
+  void (*column_max)(const float* x, size_t rows, size_t stride, size_t n, float* y);
+  /** y = scale * x, or with bias of the rows. */
+  void (*scale)(const float* x, float factor, float* y, size_t n);
+  void (*softmax_rows)(const float* x, float* y, size_t rows, size_t n);
+  /** Softmax over `reduced` rows for each of `inner` columns. */
+  void (*softmax_columns)(const float* x, float* y, size_t reduced, size_t inner);
+  void (*softmax_grad_rows)(const float* dy, const float* y, float* dx, size_t rows, size_t n, float factor);
+  void (*softmax_grad_columns)(const float* dy, const float* y, float* dx, size_t reduced, size_t inner, float factor);
+  void (*layer_norm)(const float* x, const float* gain, const float* bias, float* y, float* mean, float* rstd, size_t rows, size_t n, float eps);
+  /** dx (+ `residual` when given); dgain and dbias are added to. */
+  void (*layer_norm_grad)(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, const float* residual, float* dx, float* dgain, float* dbias, size_t rows, size_t n);
+  void (*l2_normalize)(const float* x, float* y, float* inverse, size_t rows, size_t n, float eps);
+  void (*l2_normalize_grad)(const float* dy, const float* y, const float* inverse, float* dx, size_t rows, size_t n);
+  /** In place on scores [n, k]: weights, and the logarithm of each row's sum. Row r sees the first `visible + r` keys; 0: all. */
+  void (*attention_softmax)(float* scores, size_t n, size_t k, size_t ld, float scale, size_t visible, float* log_sum);
+  void (*attention_weights)(float* scores, size_t n, size_t k, size_t ld, float scale, size_t visible, const float* log_sum);
+  /** In place on dweights: gradient of the unscaled scores. */
+  void (*attention_scores_grad)(float* dweights, const float* weights, size_t n, size_t k, size_t ld, float scale);
+  void (*adamw)(const AdamW&, float* parameter, float* first, float* second, const float* gradient, size_t n);
+  void (*transpose)(const float* x, float* y, size_t rows, size_t columns, ptrdiff_t ldx, ptrdiff_t ldy);
+};
+
+/** The table of the best instruction set of this processor, or of the one named by GVX_ISA (avx512, avx2, portable). */
+const Kernels& kernels();
+
+}  // namespace gvx

@@ -1,0 +1,271 @@
+// The layers of the model as single operations, forward and backward.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "ops.h"
+#include "pool.h"
+
+namespace gvx {
+
+namespace {
+constexpr size_t GRAIN = 16384;    // numbers a thread should at least get
+constexpr size_t PARTIALS = 16;    // pieces of a sum over rows; fixed, so that it does not depend on the threads
+constexpr size_t QUERIES = 256;    // rows of attention weights held at a time
+constexpr double WORTH = 4e5;      // multiply-adds of a piece of attention
+
+size_t grain(size_t per_row) { return GRAIN / (per_row + 1) + 1; }
+
+Binary gradient_of(Activation activation) {
+  switch (activation) {
+    case Activation::gelu: return Binary::gelu_grad;
+    case Activation::quick_gelu: return Binary::quick_gelu_grad;
+    default: return Binary::relu_grad;
+  }
+}
+}  // namespace
+
+void linear(const Linear& l, const float* x, const float* w, const float* b, float* pre, float* y) {
+  Gemm g;
+  g.M = l.rows, g.N = l.out, g.K = l.in;
+  g.A = x, g.a_row = static_cast<ptrdiff_t>(l.in), g.a_col = 1;
+  g.B = w, g.b_row = 1, g.b_col = static_cast<ptrdiff_t>(l.in);
+  g.C = y, g.ldc = static_cast<ptrdiff_t>(l.out);
+  g.epilogue.bias = b;
+  g.epilogue.pre = pre;
+  g.epilogue.activation = l.activation;
+  gemm(g);
+}
+
+void linear_grad(const Linear& l, const float* dy, const float* x, const float* w, const float* pre, float* dx, float* dw, float* db) {
+  const ptrdiff_t in = static_cast<ptrdiff_t>(l.in), out = static_cast<ptrdiff_t>(l.out);
+  if (l.activation != Activation::none) {
+    static thread_local Scratch scratch;
+    const size_t n = l.rows * l.out;
+    float* d = scratch.get(n);
+    const Binary times = gradient_of(l.activation);
+    Pool::instance().range(n, 8192, [&](size_t b, size_t e) { kernels().binary(times, dy + b, true, pre + b, true, d + b, e - b); });
+    dy = d;
+  }
+  if (dx) {
+    Gemm g;  // dx [rows, in] <- dy [rows, out] @ w [out, in]
+    g.M = l.rows, g.N = l.in, g.K = l.out;
+    g.A = dy, g.a_row = out, g.a_col = 1;
+    g.B = w, g.b_row = in, g.b_col = 1;
+    g.C = dx, g.ldc = in;
+    gemm(g);
+  }
+  Gemm g;  // dw [out, in] <- dyᵀ [out, rows] @ x [rows, in]
+  g.M = l.out, g.N = l.in, g.K = l.rows;
+  g.A = dy, g.a_row = 1, g.a_col = out;
+  g.B = x, g.b_row = in, g.b_col = 1;
+  g.C = dw, g.ldc = in;
+  gemm(g);
+  if (db) reduce(Reduction::sum, dy, db, 1, l.rows, l.out);
+}
+
+void layer_norm(const float* x, const float* gain, const float* bias, float* y, float* mean, float* rstd, size_t rows, size_t n, float eps) {
+  Pool::instance().range(rows, grain(n), [&](size_t b, size_t e) { kernels().layer_norm(x + b * n, gain, bias, y + b * n, mean + b, rstd + b, e - b, n, eps); });
+}
+
+void layer_norm_grad(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, const float* residual, float* dx, float* dgain, float* dbias, size_t rows, size_t n) {
+  static thread_local Scratch scratch;
+  const size_t parts = std::max<size_t>(1, std::min(PARTIALS, rows * n / GRAIN));
+  float* sums = scratch.get(parts * 2 * n);  // of each part: gain, bias
+  std::memset(sums, 0, parts * 2 * n * sizeof(float));
+  Pool::instance().run(static_cast<int>(parts), [&](int i) {
+    const size_t b = rows * i / parts, e = rows * (i + 1) / parts;
+    kernels().layer_norm_grad(dy + b * n, x + b * n, gain, mean + b, rstd + b, residual ? residual + b * n : nullptr, dx + b * n, sums + 2 * i * n, sums + (2 * i + 1) * n, e - b, n);
+  });
+  kernels().column_sum(sums, parts, 2 * n, n, dgain);
+  kernels().column_sum(sums + n, parts, 2 * n, n, dbias);
+}
+
+void l2_normalize(const float* x, float* y, float* inverse, size_t rows, size_t n, float eps) {
+  Pool::instance().range(rows, grain(n), [&](size_t b, size_t e) { kernels().l2_normalize(x + b * n, y + b * n, inverse + b, e - b, n, eps); });
+}
+
+void l2_normalize_grad(const float* dy, const float* y, const float* inverse, float* dx, size_t rows, size_t n) {
+  Pool::instance().range(rows, grain(n), [&](size_t b, size_t e) { kernels().l2_normalize_grad(dy + b * n, y + b * n, inverse + b, dx + b * n, e - b, n); });
+}
+
+namespace {
+
+/** One head of one sample: where its matrices begin. */
+struct Head {
+  const float *q, *k, *v;
+  ptrdiff_t q_stride, k_stride, v_stride;
+};
+
+Head head_at(const Attention& a, Heads q, Heads k, Heads v, size_t index) {
+  const size_t sample = index / a.heads, column = index % a.heads * a.head_size;
+  return {q.data + sample * a.queries * q.stride + column, k.data + sample * a.keys * k.stride + column, v.data + sample * a.keys * v.stride + column,
+          static_cast<ptrdiff_t>(q.stride), static_cast<ptrdiff_t>(k.stride), static_cast<ptrdiff_t>(v.stride)};
+}
+
+/** C [m, n] (+)= A @ B with the strides of their rows and columns, on this thread. */
+void product(size_t m, size_t n, size_t k, const float* a, ptrdiff_t a_row, ptrdiff_t a_col, const float* b, ptrdiff_t b_row, ptrdiff_t b_col, float* c, ptrdiff_t ldc, bool accumulate = false) {
+  Gemm g;
+  g.M = m, g.N = n, g.K = k;
+  g.A = a, g.a_row = a_row, g.a_col = a_col;
+  g.B = b, g.b_row = b_row, g.b_col = b_col;
+  g.C = c, g.ldc = ldc;
+  g.accumulate = accumulate;
+  gemm_serial(g);
+}
+
+}  // namespace
+
+void attention(const Attention& a, Heads q, Heads k, Heads v, HeadsOut y, float* log_sum) {
+  const size_t blocks = (a.queries + QUERIES - 1) / QUERIES, d = a.head_size;
+  const double work = 2.0 * std::min(a.queries, QUERIES) * a.keys * d;
+  Pool::instance().range(a.batch * a.heads * blocks, static_cast<size_t>(WORTH / (work + 1)) + 1, [&](size_t begin, size_t end) {
+    static thread_local Scratch scratch;
+    for (size_t i = begin; i < end; i++) {
+      const size_t index = i / blocks, block = i % blocks;
+      const size_t from = a.queries * block / blocks, n = a.queries * (block + 1) / blocks - from;
+      const size_t keys = a.causal ? std::min(a.keys, from + n) : a.keys;
+      const Head h = head_at(a, q, k, v, index);
+      const ptrdiff_t ld = static_cast<ptrdiff_t>((keys + 15) / 16 * 16);
+      float* scores = scratch.get(n * ld);
+      product(n, keys, d, h.q + from * q.stride, h.q_stride, 1, h.k, 1, h.k_stride, scores, ld);
+      kernels().attention_softmax(scores, n, keys, ld, a.scale, a.causal ? from + 1 : 0, log_sum ? log_sum + index * a.queries + from : nullptr);
+      float* out = y.data + (index / a.heads * a.queries + from) * y.stride + index % a.heads * d;
+      product(n, d, keys, scores, ld, 1, h.v, h.v_stride, 1, out, static_cast<ptrdiff_t>(y.stride));
+    }
+  });
+}
+
+void attention_grad(const Attention& a, Heads dy, Heads q, Heads k, Heads v, const float* log_sum, HeadsOut dq, HeadsOut dk, HeadsOut dv) {
+  const size_t blocks = (a.queries + QUERIES - 1) / QUERIES, d = a.head_size;
+  const double work = 5.0 * a.queries * a.keys * d;
+  Pool::instance().range(a.batch * a.heads, static_cast<size_t>(WORTH / (work + 1)) + 1, [&](size_t begin, size_t end) {
+    static thread_local Scratch scratch;
+    for (size_t index = begin; index < end; index++) {
+      const Head h = head_at(a, q, k, v, index);
+      const size_t sample = index / a.heads, column = index % a.heads * d;
+      float* to_k = dk.data + sample * a.keys * dk.stride + column;
+      float* to_v = dv.data + sample * a.keys * dv.stride + column;
+      for (size_t block = 0; block < blocks; block++) {
+        const size_t from = a.queries * block / blocks, n = a.queries * (block + 1) / blocks - from;
+        // The first block must see all keys: it writes what the others add to.
+        const size_t keys = a.keys;
+        const ptrdiff_t ld = static_cast<ptrdiff_t>((keys + 15) / 16 * 16);
+        const size_t row = sample * a.queries + from;
+        const float* d_out = dy.data + row * dy.stride + column;
+        const float* queries = h.q + from * q.stride;
+        const ptrdiff_t d_stride = static_cast<ptrdiff_t>(dy.stride);
+        float* weights = scratch.get(2 * n * ld);
+        float* gradient = weights + n * ld;
+        product(n, keys, d, queries, h.q_stride, 1, h.k, 1, h.k_stride, weights, ld);
+        kernels().attention_weights(weights, n, keys, ld, a.scale, a.causal ? from + 1 : 0, log_sum + index * a.queries + from);
+        product(keys, d, n, weights, 1, ld, d_out, d_stride, 1, to_v, static_cast<ptrdiff_t>(dv.stride), block > 0);
+        product(n, keys, d, d_out, d_stride, 1, h.v, 1, h.v_stride, gradient, ld);
+        kernels().attention_scores_grad(gradient, weights, n, keys, ld, a.scale);
+        product(n, d, keys, gradient, ld, 1, h.k, h.k_stride, 1, dq.data + row * dq.stride + column, static_cast<ptrdiff_t>(dq.stride));
+        product(keys, d, n, gradient, 1, ld, queries, h.q_stride, 1, to_k, static_cast<ptrdiff_t>(dk.stride), block > 0);
+      }
+    }
+  });
+}
+
+void assign_groups(const float* logits, const float* noise, float* soft, float* hard, size_t batch, size_t groups, size_t tokens, float temperature) {
+  const size_t size = groups * tokens;
+  const float factor = 1.f / temperature;
+  Pool::instance().range(batch, 8192 / (size + 1) + 1, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) {
+      const float* x = logits + i * size;
+      float* s = soft + i * size;
+      if (noise) kernels().binary(Binary::add, x, true, noise + i * size, true, s, size);
+      else std::memcpy(s, x, size * sizeof(float));
+      if (hard) {
+        float* h = hard + i * size;
+        std::memset(h, 0, size * sizeof(float));
+        for (size_t t = 0; t < tokens; t++) {
+          size_t best = 0;
+          for (size_t g = 1; g < groups; g++)
+            if (s[g * tokens + t] > s[best * tokens + t]) best = g;
+          h[best * tokens + t] = 1.f;
+        }
+      }
+      if (factor != 1.f) kernels().scale(s, factor, s, size);
+      kernels().softmax_columns(s, s, groups, tokens);
+    }
+  });
+}
+
+float cross_entropy(const float* logits, const float* targets, float* probabilities, size_t rows, size_t n) {
+  double total = 0;
+  for (size_t r = 0; r < rows; r++) {
+    const float *x = logits + r * n, *t = targets + r * n;
+    float* p = probabilities + r * n;
+    const float most = kernels().max(x, n);
+    double sum = 0, weight = 0, dot = 0;
+    for (size_t j = 0; j < n; j++) p[j] = x[j] - most;
+    kernels().unary(Unary::exp, p, p, n, 0);
+    sum = kernels().sum(p, n);
+    for (size_t j = 0; j < n; j++) {
+      weight += t[j];
+      if (t[j] != 0.f) dot += static_cast<double>(t[j]) * (x[j] - most);
+    }
+    if (weight != 0) total += weight * std::log(sum);
+    total -= dot;
+    kernels().scale(p, static_cast<float>(1 / sum), p, n);
+    if (most != most) total = most;
+  }
+  return static_cast<float>(total / static_cast<double>(rows));
+}
+
+void cross_entropy_grad(const float* probabilities, const float* targets, float factor, float* dx, size_t rows, size_t n) {
+  for (size_t r = 0; r < rows; r++) {
+    const float *p = probabilities + r * n, *t = targets + r * n;
+    const float weight = static_cast<float>(kernels().sum(t, n));
+    for (size_t j = 0; j < n; j++) dx[r * n + j] = (p[j] * weight - t[j]) * factor;
+  }
+}
+
+void batch_norm(const float* x, const float* gain, const float* bias, float* y, float* unit, float* inverse, float* mean, float* variance, size_t rows, size_t n, float eps) {
+  // Pieces of columns: each thread walks down its own, twice, while they are in its cache.
+  Pool::instance().range(n, GRAIN / (rows + 1) + 64, [&](size_t b, size_t e) {
+    const size_t width = e - b;
+    kernels().column_sum(x + b, rows, n, width, mean + b);
+    kernels().scale(mean + b, 1.f / static_cast<float>(rows), mean + b, width);
+    for (size_t j = b; j < e; j++) variance[j] = 0;
+    for (size_t r = 0; r < rows; r++) {
+      const float* row = x + r * n;
+      for (size_t j = b; j < e; j++) variance[j] += (row[j] - mean[j]) * (row[j] - mean[j]);
+    }
+    for (size_t j = b; j < e; j++) {
+      variance[j] /= static_cast<float>(rows);
+      inverse[j] = 1.f / std::sqrt(variance[j] + eps);
+    }
+    for (size_t r = 0; r < rows; r++) {
+      const float* from = x + r * n;
+      float *u = unit + r * n, *to = y + r * n;
+      for (size_t j = b; j < e; j++) {
+        u[j] = (from[j] - mean[j]) * inverse[j];
+        to[j] = u[j] * gain[j] + bias[j];
+      }
+    }
+  });
+}
+
+void batch_norm_grad(const float* dy, const float* unit, const float* inverse, const float* gain, float* dx, float* dgain, float* dbias, size_t rows, size_t n) {
+  Pool::instance().range(n, GRAIN / (rows + 1) + 64, [&](size_t b, size_t e) {
+    for (size_t j = b; j < e; j++) dgain[j] = dbias[j] = 0;
+    for (size_t r = 0; r < rows; r++) {
+      const float *d = dy + r * n, *u = unit + r * n;
+      for (size_t j = b; j < e; j++) {
+        dbias[j] += d[j];
+        dgain[j] += d[j] * u[j];
+      }
+    }
+    const float share = 1.f / static_cast<float>(rows);
+    for (size_t r = 0; r < rows; r++) {
+      const float *d = dy + r * n, *u = unit + r * n;
+      for (size_t j = b; j < e; j++) dx[r * n + j] = (d[j] - dbias[j] * share - u[j] * dgain[j] * share) * gain[j] * inverse[j];
+    }
+  });
+}
+
+}  // namespace gvx

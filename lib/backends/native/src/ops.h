@@ -1,0 +1,91 @@
+// The operations behind the kernels of the backend: shapes in, threads inside. All arrays are row-major float32.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "isa.h"
+
+namespace gvx {
+
+void gemm(const Gemm&);
+/** On the calling thread alone; for use inside a chunk of work. */
+void gemm_serial(const Gemm&);
+/** `batch` products whose operands lie `a`, `b` and `c` numbers apart. */
+void gemm_batch(const Gemm&, size_t batch, ptrdiff_t a, ptrdiff_t b, ptrdiff_t c);
+
+void unary(Unary, const float* x, float* y, size_t n, float alpha);
+/** Broadcast over collapsed axes: strides are 0 or those of the operand, the last one 0 or 1. */
+void binary(Binary, const float* a, const float* b, float* y, const int32_t* shape, const int32_t* a_strides, const int32_t* b_strides, size_t rank);
+
+enum class Reduction : int { sum = 0, mean = 1, max = 2 };
+/** x [outer, reduced, inner] -> y [outer, inner]. */
+void reduce(Reduction, const float* x, float* y, size_t outer, size_t reduced, size_t inner);
+double sum_of_squares(const float* x, size_t n);
+/** x [outer, reduced, inner] -> indices [outer, inner] of the first largest; NaN never wins, as on the cpu backend. */
+void argmax(const float* x, int32_t* y, size_t outer, size_t reduced, size_t inner);
+void softmax(const float* x, float* y, size_t outer, size_t reduced, size_t inner);
+void softmax_grad(const float* dy, const float* y, float* dx, size_t outer, size_t reduced, size_t inner, float factor);
+
+void transpose(const float* x, float* y, const int32_t* shape, const int32_t* permutation, size_t rank);
+/** `rows` stretches of `n` numbers. */
+void copy_rows(const float* from, size_t from_stride, float* to, size_t to_stride, size_t rows, size_t n);
+void gather(const float* table, const int32_t* ids, size_t count, float* y, size_t width);
+/** Adds rows of x to rows `ids` of y; ids outside [0, rows) are skipped, as tfjs does. */
+void scatter_add(const float* x, const int32_t* ids, size_t count, float* y, size_t rows, size_t width);
+
+/** x [rows, in] @ wᵀ + b, activation; `pre` (or null) receives what goes into the activation. */
+struct Linear {
+  size_t rows, in, out;
+  Activation activation;
+};
+void linear(const Linear&, const float* x, const float* w, const float* b, float* pre, float* y);
+/** dx, db may be null. */
+void linear_grad(const Linear&, const float* dy, const float* x, const float* w, const float* pre, float* dx, float* dw, float* db);
+
+void layer_norm(const float* x, const float* gain, const float* bias, float* y, float* mean, float* rstd, size_t rows, size_t n, float eps);
+void layer_norm_grad(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, const float* residual, float* dx, float* dgain, float* dbias, size_t rows, size_t n);
+void l2_normalize(const float* x, float* y, float* inverse, size_t rows, size_t n, float eps);
+void l2_normalize_grad(const float* dy, const float* y, const float* inverse, float* dx, size_t rows, size_t n);
+
+/** A matrix of rows that lie `stride` apart; head h begins at column h * head_size. */
+struct Heads {
+  const float* data;
+  size_t stride;
+};
+struct HeadsOut {
+  float* data;
+  size_t stride;
+};
+/** causal: query i sees keys 0..i. */
+struct Attention {
+  size_t batch, heads, queries, keys, head_size;
+  float scale;
+  bool causal;
+};
+/** log_sum [batch, heads, queries] is what the backward pass needs; it may be null. */
+void attention(const Attention&, Heads q, Heads k, Heads v, HeadsOut y, float* log_sum);
+void attention_grad(const Attention&, Heads dy, Heads q, Heads k, Heads v, const float* log_sum, HeadsOut dq, HeadsOut dk, HeadsOut dv);
+
+/** logits, noise [B, G, N] -> softmax over G of (logits + noise) / temperature, and its one-hot argmax when `hard`. */
+void assign_groups(const float* logits, const float* noise, float* soft, float* hard, size_t batch, size_t groups, size_t tokens, float temperature);
+
+/** Mean over rows of -Σ targets · log softmax(logits); probabilities [N, M] are kept for the backward pass. */
+float cross_entropy(const float* logits, const float* targets, float* probabilities, size_t rows, size_t n);
+void cross_entropy_grad(const float* probabilities, const float* targets, float factor, float* dx, size_t rows, size_t n);
+
+/** Over the rows of x [N, C]: biased variance; `unit` is the normalised x. */
+void batch_norm(const float* x, const float* gain, const float* bias, float* y, float* unit, float* inverse, float* mean, float* variance, size_t rows, size_t n, float eps);
+void batch_norm_grad(const float* dy, const float* unit, const float* inverse, const float* gain, float* dx, float* dgain, float* dbias, size_t rows, size_t n);
+
+void adamw(const AdamW&, float* parameter, float* first, float* second, const float* gradient, size_t n);
+/** Rows whose moments are zero for ever (`used` 0) only decay. */
+void adamw_rows(const AdamW&, float* parameter, float* first, float* second, const float* gradient, const uint8_t* used, size_t rows, size_t width);
+
+/** [B, H, W, C] -> [B, H', W', C]. */
+struct Resize {
+  size_t batch, height, width, channels, new_height, new_width;
+  bool align_corners, half_pixel_centers;
+};
+void resize_bilinear(const Resize&, const float* x, float* y);
+
+}  // namespace gvx
