@@ -1,4 +1,4 @@
-import { type Params, type Tensor, tf } from './tf.ts'
+import { type Params, type Tensor, tf, tidy } from './tf.ts'
 
 /** A node of the gradient tape of tfjs-core 4.22 (engine.ts, TapeNode). */
 type TapeNode = {
@@ -32,7 +32,7 @@ export function valueAndGradients<K extends Params>(
   let forward: { loss: Tensor; kept: K }
   engine.startTape()
   try {
-    forward = tf.tidy(() => f() as never)
+    forward = tidy(f)
   } catch (error) {
     freeTape(engine)
     throw error
@@ -40,7 +40,7 @@ export function valueAndGradients<K extends Params>(
     engine.endTape()
   }
   try {
-    const gradients = tf.tidy(() => backward(engine.state.activeTape!, forward.loss, params))
+    const gradients = tidy(() => backward(engine.state.activeTape!, forward.loss, params))
     return { ...forward, gradients }
   } finally {
     freeTape(engine)
@@ -73,7 +73,7 @@ function backward(tape: TapeNode[], loss: Tensor, params: Params): Params {
       const gradient = node.gradient
       // One tidy for each node: what the gradient function made on its way is freed here. Every entry of `upstream`
       // is disposed once, so a gradient that hands on dy itself is cloned.
-      const dxs = tf.tidy(() => {
+      const dxs = tidy(() => {
         const thunks = gradient(dys)
         const taken = new Set<Tensor | null>(dys)
         return inputs.map((name) => {

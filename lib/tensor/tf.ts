@@ -7,3 +7,6 @@ export type Tensor = tf.Tensor
 
 /** Parameters and buffers by their Hugging Face names. Linear weights are [out, in]. */
 export type Params = Record<string, Tensor>
+
+/** tf.tidy for any result: frees what f made but the tensors it returns, wherever they stand in the result. */
+export const tidy = <T>(f: () => T): T => tf.tidy(f as () => never) as T

@@ -1,0 +1,7 @@
+export { type TrainingLoss, trainingLoss } from './dual-encoder.ts'
+export { type BatchMoments, projectImage, projectText } from './heads.ts'
+export { dropPathRates, type EncodedImages, encodeImage, type TrainingNoise } from './image.ts'
+export { contrastiveLoss, multiLabelLoss, scaleOf } from './losses.ts'
+export * as names from './names.ts'
+export { initParams, type ParameterSpec, parameterSpecs, trainableNames } from './parameters.ts'
+export { type EncodedTexts, encodeText, encodeTokens, type Tokens, tokensOf } from './text.ts'
