@@ -8,10 +8,16 @@ export function inlineLauncher(work: (dir: string) => Promise<void>): Launcher {
     name: 'inline',
     async start(run) {
       const before = attemptsOf(run)
-      work(run.dir).catch((error) => {
-        if (attemptsOf(run) !== before) throw error
-        recordFailedStart(run, 'failed', messageOf(error))
-      })
+      let ended = false
+      work(run.dir)
+        .catch((error) => {
+          if (attemptsOf(run) !== before) throw error
+          recordFailedStart(run, 'failed', messageOf(error))
+        })
+        .finally(() => {
+          ended = true
+        })
+      return { ended: () => ended }
     },
   }
 }

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { messageOf } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
 import type { RunFolder } from '../run/folder.ts'
 import { attemptsOf, recordFailedStart } from './failed-start.ts'
@@ -25,17 +26,21 @@ export function localLauncher(command: string[] = [process.execPath, GVX, 'worke
       const output = openSync(log, 'a', 0o600)
       const child = spawn(command[0], args, {
         detached: true,
+        cwd: run.identity.cwd,
         stdio: ['ignore', output, output],
         env: { ...process.env, ...threadsEnvironment(threads) },
       })
       closeSync(output)
+      let ended = false
       child.on('exit', (code, signal) => {
         const asked = signal === 'SIGTERM' || signal === 'SIGINT'
-        if (attemptsOf(run) === before)
+        if (existsSync(run.dir) && attemptsOf(run) === before)
           recordFailedStart(run, asked ? 'stopped' : 'failed', reasonOf(code, signal, log))
+        ended = true
       })
-      await started(child, run)
       child.unref()
+      const spawned = await started(child, run)
+      return { ended: () => ended || !spawned }
     },
   }
 }
@@ -49,11 +54,13 @@ const threadsEnvironment = (threads: number): Record<string, string> => ({
   VIPS_CONCURRENCY: '1',
 })
 
-async function started(child: ChildProcess, run: RunFolder): Promise<void> {
+async function started(child: ChildProcess, run: RunFolder): Promise<boolean> {
   try {
     await once(child, 'spawn')
+    return true
   } catch (error) {
-    recordFailedStart(run, 'failed', `the worker could not be started: ${(error as Error).message}`)
+    recordFailedStart(run, 'failed', `the worker could not be started: ${messageOf(error)}`)
+    return false
   }
 }
 

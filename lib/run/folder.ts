@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { freezeConfig } from '../config/hash.ts'
 import { parseConfigText } from '../config/load.ts'
@@ -91,7 +91,7 @@ export function listRuns(home: string): RunFolder[] {
 /**
  * Finds or makes the run that stands for a point. Of any number of supervisors that want the same point at the same
  * time one makes the run and all get it: `runs/points/<key>.<n>` names it and can be created once.
- * @param n how many runs of this point the caller knows already, plus one
+ * @param n what `nextClaim` said before the caller looked which runs there are
  */
 export function claimPoint(home: string, key: string, n: number, run: NewRun): { folder: RunFolder; mine: boolean } {
   const points = join(runsFolder(home), 'points')
@@ -100,20 +100,32 @@ export function claimPoint(home: string, key: string, n: number, run: NewRun): {
   const reserved = reserveRun(home)
   if (claimFile(claim, basename(reserved))) return { folder: writeRun(reserved, run), mine: true }
   rmdirSync(reserved)
-  const winner = join(runsFolder(home), readFileSync(claim, 'utf8').trim())
+  const winner = claimedRun(claim, runsFolder(home))!
   const identity = readIdentity(winner)
   // The winner may have died, or be still busy, between its claim and run.json; writing the same bytes again is harmless.
   if (identity === null) mkdirSync(winner, { recursive: true, mode: 0o700 })
   return { folder: identity === null ? writeRun(winner, run) : { dir: winner, identity }, mine: false }
 }
 
-/** How many runs have been made for a point so far. */
-export function pointClaims(home: string, key: string): number {
+/**
+ * The number that `claimPoint` takes for a point: one more than the runs made for it. A run that is claimed but has no
+ * `run.json` yet is being made at this moment, and is joined rather than doubled.
+ */
+export function nextClaim(home: string, key: string): number {
+  const runs = runsFolder(home)
+  for (let n = 1; ; n++) {
+    const dir = claimedRun(join(runs, 'points', `${key}.${n}`), runs)
+    const inTheMaking = dir !== null && existsSync(dir) && !existsSync(join(dir, 'run.json'))
+    if (dir === null || inTheMaking) return n
+  }
+}
+
+function claimedRun(claim: string, runs: string): string | null {
   try {
-    const names = readdirSync(join(runsFolder(home), 'points'))
-    return names.filter((name) => name.slice(0, name.lastIndexOf('.')) === key && /\.\d+$/.test(name)).length
-  } catch {
-    return 0
+    return join(runs, basename(readFileSync(claim, 'utf8').trim()))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
   }
 }
 

@@ -6,6 +6,8 @@ import { promisify } from 'node:util'
 /** Which code, which versions, which command made a run. */
 export type Provenance = {
   argv: string[]
+  /** Where it was started: relative paths of the configuration start here. */
+  cwd: string
   git: { commit: string | null; dirty: boolean }
   versions: Record<string, string>
 }
@@ -22,7 +24,7 @@ export async function readProvenance(argv: string[]): Promise<Provenance & { dir
   const dirty = Boolean(status)
   const diff = dirty ? await git('diff', 'HEAD', '--no-ext-diff', '--no-textconv') : null
   const dirtyDiff = diff && diff.length > DIFF_BYTES ? `${diff.slice(0, DIFF_BYTES)}\n… cut\n` : diff
-  return { argv, git: { commit, dirty }, versions: versions(), dirtyDiff }
+  return { argv, cwd: process.cwd(), git: { commit, dirty }, versions: versions(), dirtyDiff }
 }
 
 function versions(): Record<string, string> {

@@ -51,7 +51,7 @@ test.each([
     (file: string) =>
       writeFileSync(
         file,
-        readFileSync(file).map((byte, i) => (i === 150 ? byte ^ 1 : byte)),
+        readFileSync(file).map((byte, i) => (i === 100 ? byte ^ 1 : byte)),
       ),
   ],
   ['gone', (file: string) => rmSync(file)],

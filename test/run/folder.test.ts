@@ -1,16 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { UserError } from '../../lib/core/errors.ts'
-import {
-  claimPoint,
-  createRun,
-  listRuns,
-  openRun,
-  pointClaims,
-  readRunConfig,
-  reserveRun,
-} from '../../lib/run/folder.ts'
+import { claimPoint, createRun, listRuns, nextClaim, openRun, readRunConfig, reserveRun } from '../../lib/run/folder.ts'
 import { newRun, temporaryFolder } from './temporary.ts'
 
 test('runs are numbered and private, and give their configuration back', () => {
@@ -39,17 +31,22 @@ test('of two that want the same point one makes the run and both get it', () => 
   expect([a.mine, b.mine]).toEqual([true, false])
   expect(b.folder.identity.id).toBe(a.folder.identity.id)
   expect(readdirSync(join(home, 'runs')).filter((name) => name.startsWith('run'))).toEqual(['run1'])
-  expect(pointClaims(home, 'hash-0')).toBe(1)
+  expect(nextClaim(home, 'hash-0')).toBe(2)
   expect(claimPoint(home, 'hash-0', 2, newRun()).folder.identity.id).toBe('run2')
 })
 
 test('a run whose maker died between its claim and run.json is completed by the next', () => {
   const home = temporaryFolder()
   const { folder } = claimPoint(home, 'hash-0', 1, newRun())
-  const file = join(folder.dir, 'run.json')
-  const before = JSON.parse(readFileSync(file, 'utf8'))
-  mkdirSync(join(home, 'runs', 'run9'))
-  expect(existsSync(file)).toBe(true)
-  const again = claimPoint(home, 'hash-0', 1, newRun())
-  expect(again.folder.identity).toEqual(before)
+  rmSync(join(folder.dir, 'run.json'))
+  expect(nextClaim(home, 'hash-0')).toBe(1)
+  const again = claimPoint(home, 'hash-0', nextClaim(home, 'hash-0'), newRun())
+  expect(again.folder.dir).toBe(folder.dir)
+  expect(openRun(home, 'run1').identity.configHash).toBe('hash')
+})
+
+test('a point whose run was removed gets a new one', () => {
+  const home = temporaryFolder()
+  rmSync(claimPoint(home, 'hash-0', 1, newRun()).folder.dir, { recursive: true })
+  expect(claimPoint(home, 'hash-0', nextClaim(home, 'hash-0'), newRun()).mine).toBe(true)
 })

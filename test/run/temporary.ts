@@ -22,6 +22,7 @@ export const newRun = (over: Partial<NewRun> = {}): NewRun => ({
   point: null,
   label: 'test',
   argv: ['gvx'],
+  cwd: process.cwd(),
   git: { commit: null, dirty: false },
   versions: {},
   config: configSchema.parse({ train: { steps: 40 } }),

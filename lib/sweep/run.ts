@@ -1,0 +1,169 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { UserError } from '../core/errors.ts'
+import { plural } from '../core/text.ts'
+import type { Observe } from '../core/updates.ts'
+import type { Launcher } from '../launch/launcher.ts'
+import { cancelRun, stopRun } from '../launch/signal.ts'
+import { claimPoint, openRun, type RunFolder } from '../run/folder.ts'
+import type { Provenance } from '../run/provenance.ts'
+import { hasEnded } from '../run/status.ts'
+import { pointIdentity } from './known.ts'
+import type { PlanEntry } from './plan.ts'
+import { recordSweep } from './record.ts'
+import type { SweepFile } from './spec.ts'
+import { isAbandoned, launchTask, openTask, refreshTask, type Task } from './task.ts'
+
+/**
+ * What the person at the terminal wants: `stop` lets every worker finish its step and save, `cancel` ends them at once,
+ * `detach` leaves them alone.
+ */
+export type Order = 'go' | 'stop' | 'cancel' | 'detach'
+
+export type SweepOptions = {
+  home: string
+  sweep: SweepFile
+  plan: readonly PlanEntry[]
+  /** Of `knownRuns`, for the points that are new. */
+  claims: ReadonlyMap<string, number>
+  launcher: Launcher
+  /** Most workers at a time, and kernel threads of each. */
+  jobs: number
+  threads: number
+  provenance: Provenance & { dirtyDiff: string | null }
+  observe: Observe
+  order: () => Order
+  /** Brings the database up to date with a run; called after every look at its log. */
+  ingest: (runDir: string) => void
+  /** The sweep stops, gently, when so many points have failed. */
+  maxFailures: number
+  /** Takes over runs whose machine cannot be asked. */
+  force: boolean
+  /** Milliseconds between two looks at the logs. */
+  pollMs?: number
+}
+
+export type SweepResult = { finished: number; failed: number; stopped: number; skipped: number; detached: boolean }
+
+/**
+ * Works through a plan: starts workers, reads their logs, ends when every point has. The workers are processes of their
+ * own, so the end of this one, however violent, stops none of them; the next `runSweep` finds them running.
+ */
+export async function runSweep(options: SweepOptions): Promise<SweepResult> {
+  const { home, sweep, plan, jobs, observe, order, pollMs = 250 } = options
+  const points = plan.map(({ planned }) => ({ ...planned }))
+  const queue = plan.filter(({ planned }) => planned.action !== 'skip' && planned.action !== 'running')
+  const tasks: Task[] = []
+  const result: SweepResult = { finished: 0, failed: 0, stopped: 0, skipped: 0, detached: false }
+  let urged = 'go' as Order
+
+  observe({ type: 'session', title: sweep.name, question: sweep.spec.question, file: sweep.file, jobs, points })
+  recordSweep(home, sweep, points)
+  for (const entry of plan) {
+    if (entry.planned.action === 'skip') showSkipped(entry)
+    if (entry.planned.action === 'running') takeUp(entry, openRun(home, entry.planned.run!))
+  }
+
+  while (queue.length > 0 || tasks.length > 0) {
+    obey(order())
+    if ((urged as Order) === 'detach') return { ...result, detached: true }
+    while (queue.length > 0 && tasks.length < jobs) await begin(queue.shift()!)
+    for (const task of [...tasks]) await look(task)
+    if (tasks.length > 0) await sleep(pollMs)
+  }
+  const { finished, failed, stopped, skipped } = result
+  observe({ type: 'session.done', finished, failed, stopped, skipped })
+  return result
+
+  function obey(wish: Order): void {
+    if (wish === 'go' || wish === urged || urged === 'cancel') return
+    urged = wish
+    if (wish === 'detach') return
+    result.stopped += queue.splice(0).length
+    const how = wish === 'stop' ? 'finish their step and save a checkpoint' : 'are ended at once'
+    if (tasks.length > 0) say('info', `${plural(tasks.length, 'worker')}: ${how}`)
+  }
+
+  /** Makes the run of a point, or finds the one that somebody made meanwhile, and sees that a worker is on it. */
+  async function begin(entry: PlanEntry): Promise<void> {
+    const { folder, mine } = folderOf(entry)
+    const task = takeUp(entry, folder)
+    const idle = hasEnded(task.state.status) ? task.state.status !== 'finished' : task.state.status === 'queued'
+    if (mine && idle) await launchTask(task, options)
+  }
+
+  function folderOf({ point, planned }: PlanEntry): { folder: RunFolder; mine: boolean } {
+    if (planned.run !== null) return { folder: openRun(home, planned.run), mine: true }
+    const { label, key, seed, config, configHash } = point
+    const identity = pointIdentity(point)
+    const run = { name: label, kind: 'train' as const, configHash, seed, sweep: sweep.id, point: key, label, config }
+    return claimPoint(home, identity, options.claims.get(identity)!, { ...run, ...options.provenance })
+  }
+
+  function takeUp(entry: PlanEntry, folder: RunFolder): Task {
+    const task = openTask(entry, folder, observe)
+    options.ingest(folder.dir)
+    tasks.push(task)
+    const point = points.find(({ key }) => key === entry.planned.key)!
+    point.run = folder.identity.id
+    recordSweep(home, sweep, points)
+    return task
+  }
+
+  async function look(task: Task): Promise<void> {
+    const ended = refreshTask(task, observe)
+    options.ingest(task.folder.dir)
+    if (ended) return settle(task)
+    if (urged === 'go') {
+      if (isAbandoned(task)) await launchTask(task, options)
+    } else if (!urge(task)) drop(task, 'stopped')
+  }
+
+  /** Passes the wish on to the worker. False when there is nobody who could hear it. */
+  function urge(task: Task): boolean {
+    if (task.urged === urged) return true
+    try {
+      const heard = urged === 'stop' ? stopRun(task.folder) : cancelRun(task.folder)
+      if (heard) task.urged = urged
+      return heard || task.worker !== null // a worker that has not claimed its run yet hears it at the next look
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      say('warning', error.message)
+      return false
+    }
+  }
+
+  async function settle(task: Task): Promise<void> {
+    const { status, error } = task.state
+    if (status === 'finished') return drop(task, 'finished')
+    const failed = status === 'failed' || (status === 'lost' && urged !== 'cancel')
+    if (!failed) return drop(task, 'stopped')
+    const why = error ?? 'its process is gone'
+    if (urged === 'go' && task.retries < sweep.spec.retry) {
+      task.retries += 1
+      say('warning', `${task.entry.planned.key} failed (${why}); try ${task.retries + 1} of ${sweep.spec.retry + 1}`)
+      return launchTask(task, options)
+    }
+    drop(task, 'failed')
+    if (result.failed >= options.maxFailures && urged === 'go') {
+      say('error', `${plural(result.failed, 'point')} failed: the sweep stops`)
+      obey('stop')
+    }
+  }
+
+  function drop(task: Task, as: 'finished' | 'failed' | 'stopped'): void {
+    tasks.splice(tasks.indexOf(task), 1)
+    result[as] += 1
+  }
+
+  /** A point that needs no work still shows what its run found; one that failed before counts as failed. */
+  function showSkipped(entry: PlanEntry): void {
+    const folder = openRun(home, entry.planned.run!)
+    const { state } = openTask(entry, folder, observe)
+    options.ingest(folder.dir)
+    result[state.status === 'failed' ? 'failed' : 'skipped'] += 1
+  }
+
+  function say(level: 'info' | 'warning' | 'error', text: string): void {
+    observe({ type: 'message', level, text })
+  }
+}

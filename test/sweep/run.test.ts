@@ -1,0 +1,147 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { listRuns, openRun } from '../../lib/run/folder.ts'
+import { followRun } from '../../lib/run/follow.ts'
+import type { Order } from '../../lib/sweep/run.ts'
+import { states, sweep, sweepFolder, until } from './bench.ts'
+
+test('a sweep trains every point once, and the second time skips them all', async () => {
+  const { home, file } = sweepFolder()
+  const first = sweep(home, file)
+  expect(await first.result).toEqual({ finished: 4, failed: 0, stopped: 0, skipped: 0, detached: false })
+  expect(first.updates.at(-1)).toMatchObject({ type: 'session.done', finished: 4 })
+  const second = sweep(home, file)
+  expect(second.plan.map(({ planned }) => planned.action)).toEqual(['skip', 'skip', 'skip', 'skip'])
+  expect(await second.result).toMatchObject({ finished: 0, skipped: 4 })
+  expect(listRuns(home).map(({ identity }) => identity.point)).toEqual([
+    'one/seed=0',
+    'one/seed=1',
+    'two/seed=0',
+    'two/seed=1',
+  ])
+  const [record] = readdirSync(join(home, 'runs', 'sweeps'))
+  const { question, points } = JSON.parse(readFileSync(join(home, 'runs', 'sweeps', record), 'utf8'))
+  expect(question).toBe('One or two?')
+  expect(points.map((point: { run: string }) => point.run)).toEqual(['run1', 'run2', 'run3', 'run4'])
+})
+
+test('the observer is told of each run in the order attached, events, status', async () => {
+  const { home, file } = sweepFolder()
+  const { result, updates } = sweep(home, file, { jobs: 4 })
+  await result
+  for (const run of ['run1', 'run2', 'run3', 'run4']) {
+    const own = updates.filter((update) => 'run' in update && update.run === run)
+    expect(own[0].type).toBe('run.attached')
+    expect(own.at(-1)).toMatchObject({ type: 'run.status', status: 'finished' })
+    const steps = own.flatMap((update) => (update.type === 'run.events' ? update.events : []))
+    expect(steps.filter((event) => event.type === 'metric').map((event) => event.step)).toEqual(
+      Array.from({ length: 40 }, (_, i) => i + 1),
+    )
+  }
+})
+
+test('a point that fails leaves the others alone, is named, and goes on when asked', async () => {
+  const { home, file } = sweepFolder()
+  process.env.GVX_FAKE_FAIL = '1'
+  try {
+    expect(await sweep(home, file).result).toMatchObject({ finished: 2, failed: 2 })
+  } finally {
+    delete process.env.GVX_FAKE_FAIL
+  }
+  expect(await sweep(home, file).result).toMatchObject({ finished: 0, failed: 2, skipped: 2 })
+  const again = sweep(home, file, { planOptions: { retry: new Set(['failed']) } })
+  expect(again.plan.map(({ planned }) => planned.action)).toEqual(['skip', 'retry', 'skip', 'retry'])
+  expect(await again.result).toMatchObject({ finished: 2, failed: 0, skipped: 2 })
+  expect(states(home).map(({ attempts }) => attempts)).toEqual([1, 2, 1, 2])
+})
+
+test('--fail-fast stops the other points, which can go on later', async () => {
+  const { home, file } = sweepFolder()
+  process.env.GVX_FAKE_FAIL = '0'
+  try {
+    const result = await sweep(home, file, { jobs: 1, maxFailures: 1 }).result
+    expect(result).toMatchObject({ finished: 0, failed: 1, stopped: 3 })
+  } finally {
+    delete process.env.GVX_FAKE_FAIL
+  }
+})
+
+test('a worker that cannot begin is a failed run that says why', async () => {
+  const { home, file } = sweepFolder(['retry: 1'])
+  const { localLauncher } = await import('../../lib/launch/local.ts')
+  const launcher = localLauncher([process.execPath, '-e', 'console.error("no such thing"); process.exit(9)'])
+  expect(await sweep(home, file, { launcher }).result).toMatchObject({ failed: 4 })
+  for (const state of states(home)) {
+    expect(state).toMatchObject({ status: 'failed', attempts: 2 })
+    expect(state.error).toBe('the worker ended with exit code 9 before it began: no such thing')
+  }
+})
+
+test('a command that does not exist is a failed run, too', async () => {
+  const { home, file } = sweepFolder()
+  const { localLauncher } = await import('../../lib/launch/local.ts')
+  expect(await sweep(home, file, { launcher: localLauncher(['/nowhere/node']) }).result).toMatchObject({ failed: 4 })
+  expect(states(home)[0].error).toMatch(/could not be started: .*ENOENT/)
+})
+
+test('stop lets workers save; the same sweep resumes them from there and repeats nothing', async () => {
+  const { home, file } = sweepFolder()
+  process.env.GVX_FAKE_MS = '20'
+  try {
+    let order: Order = 'go'
+    const { result, updates } = sweep(home, file, { order: () => order })
+    await until(() => updates.filter((u) => u.type === 'run.events').length > 6)
+    order = 'stop'
+    expect(await result).toMatchObject({ finished: 0, stopped: 4 })
+  } finally {
+    delete process.env.GVX_FAKE_MS
+  }
+  const stopped = states(home)
+  expect(stopped.map(({ status }) => status)).toEqual(['stopped', 'stopped'])
+  const again = sweep(home, file)
+  expect(again.plan.map(({ planned }) => planned.action)).toEqual(['resume', 'resume', 'new', 'new'])
+  expect(await again.result).toMatchObject({ finished: 4 })
+  for (const id of ['run1', 'run2']) {
+    const steps: number[] = []
+    followRun(openRun(home, id).dir)((events) => {
+      for (const event of events) if (event.type === 'metric') steps.push(event.step)
+    })
+    expect(steps).toEqual(Array.from({ length: 40 }, (_, i) => i + 1))
+  }
+})
+
+test('detach leaves the workers running, and the next sweep finds them', async () => {
+  const { home, file } = sweepFolder()
+  process.env.GVX_FAKE_MS = '30'
+  try {
+    let order: Order = 'go'
+    const { result } = sweep(home, file, { order: () => order })
+    await until(() => states(home).filter(({ status }) => status === 'running').length === 2)
+    order = 'detach'
+    expect(await result).toMatchObject({ detached: true })
+    const again = sweep(home, file)
+    expect(again.plan.map(({ planned }) => planned.action)).toEqual(['running', 'running', 'new', 'new'])
+    expect(await again.result).toMatchObject({ finished: 4 })
+    expect(states(home).map(({ attempts }) => attempts)).toEqual([1, 1, 1, 1])
+  } finally {
+    delete process.env.GVX_FAKE_MS
+  }
+})
+
+test('cancel ends workers at once; their runs can go on from the last checkpoint', async () => {
+  const { home, file } = sweepFolder()
+  process.env.GVX_FAKE_MS = '20'
+  try {
+    let order: Order = 'go'
+    const { result } = sweep(home, file, { order: () => order })
+    await until(() => states(home).filter(({ step }) => step > 12).length === 2)
+    order = 'cancel'
+    expect(await result).toMatchObject({ stopped: 4, failed: 0 })
+  } finally {
+    delete process.env.GVX_FAKE_MS
+  }
+  const again = sweep(home, file)
+  expect(again.plan[0].planned.reason).toMatch(/lost as run1, from its checkpoint of step [123]0/)
+  expect(await again.result).toMatchObject({ finished: 4 })
+})
