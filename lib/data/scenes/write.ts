@@ -107,6 +107,7 @@ const classesFile = ({ tier, size, fingerprint }: ScenesManifest): string =>
   `# Classes of the masks, read by gvx instead of PASCAL VOC's.\n${stringify({
     name: `scenes-${tier}-${size}`,
     fingerprint,
+    reported: 'test',
     masks: 'SegmentationClassContext',
     background: false,
     classes: [...THINGS, ...STUFF],

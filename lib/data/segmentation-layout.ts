@@ -1,0 +1,100 @@
+import { existsSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { messageOf, UserError } from '../core/errors.ts'
+import { VOC_ORIGINAL, VOC_REFERENCE } from './class-names.ts'
+
+/** Where the images, masks and lists of a data set lie and what its mask values mean. */
+export type Layout = {
+  name: string
+  images: string
+  masks: string
+  /** Folder of the split lists; a folder without it is taken whole. */
+  lists: string
+  classes: string[]
+  background: boolean
+  things: string[] | null
+  fingerprint: string | null
+  /** The split that is reported where the configuration says `auto`. */
+  reported: string
+}
+
+const classesSchema = z.strictObject({
+  name: z.string().optional(),
+  fingerprint: z.string().optional(),
+  images: z.string().default('JPEGImages'),
+  masks: z.string().default('SegmentationClass'),
+  lists: z.string().default('ImageSets/Segmentation'),
+  background: z.boolean().default(true).describe('Whether mask value 0 is background; it is not listed in classes'),
+  classes: z.array(z.string().min(1)).min(1).max(254),
+  things: z.array(z.string()).optional(),
+  reported: z.string().default('val'),
+  variants: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
+})
+
+/**
+ * The layout of a folder: its `classes.yaml` where it has one (`variant` picks one of its variants), else PASCAL VOC's,
+ * given as VOCdevkit or as VOC2012.
+ *
+ * @throws UserError where the folder is neither.
+ */
+export function layoutOf(root: string, variant: string | null, classNames: 'reference' | 'voc'): Layout {
+  if (!existsSync(root)) throw new UserError(`The data set ${root} is not there.`, { hint: 'Check eval.voc.root.' })
+  if (existsSync(path.join(root, 'classes.yaml'))) return readClasses(root, variant)
+  if (variant) throw new UserError(`${root} has no classes.yaml and so no variant "${variant}".`)
+  const voc = [root, path.join(root, 'VOC2012'), path.join(root, 'VOCdevkit/VOC2012')].find((dir) =>
+    existsSync(path.join(dir, 'SegmentationClass')),
+  )
+  if (!voc)
+    throw new UserError(`${root} is not in PASCAL VOC layout: it has no SegmentationClass.`, {
+      hint: 'Give VOCdevkit or VOC2012, or put a classes.yaml into a folder of your own (docs/data.md).',
+    })
+  const classes = classNames === 'voc' ? VOC_ORIGINAL : VOC_REFERENCE
+  return {
+    name: 'voc2012',
+    images: path.join(voc, 'JPEGImages'),
+    masks: path.join(voc, 'SegmentationClass'),
+    lists: path.join(voc, 'ImageSets/Segmentation'),
+    classes,
+    background: true,
+    things: classes.slice(1),
+    fingerprint: null,
+    reported: 'val',
+  }
+}
+
+function readClasses(root: string, variant: string | null): Layout {
+  const file = path.join(root, 'classes.yaml')
+  let raw: Record<string, unknown>
+  try {
+    raw = parse(readFileSync(file, 'utf8'), { maxAliasCount: 0 }) as Record<string, unknown>
+  } catch (error) {
+    throw new UserError(`${file} is not YAML: ${messageOf(error).split('\n')[0]}`)
+  }
+  const base = parseClasses(file, raw)
+  const chosen = variant === null ? {} : base.variants?.[variant]
+  if (!chosen)
+    throw new UserError(`${file} has no variant "${variant}".`, {
+      hint: `It has: ${Object.keys(base.variants ?? {}).join(', ') || 'none'}.`,
+    })
+  const spec = parseClasses(file, { ...raw, ...chosen })
+  return {
+    name: [spec.name ?? path.basename(path.resolve(root)), variant].filter(Boolean).join('-'),
+    images: path.join(root, spec.images),
+    masks: path.join(root, spec.masks),
+    lists: path.join(root, spec.lists),
+    classes: spec.background ? ['background', ...spec.classes] : spec.classes,
+    background: spec.background,
+    things: spec.things ?? null,
+    fingerprint: spec.fingerprint ?? null,
+    reported: spec.reported,
+  }
+}
+
+function parseClasses(file: string, value: unknown): z.output<typeof classesSchema> {
+  const parsed = classesSchema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new UserError(`${file}: ${issue.path.join('.') || 'the file'}: ${issue.message}`)
+}

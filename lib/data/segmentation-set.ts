@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { Config } from '../config/schema.ts'
+import { messageOf, UserError } from '../core/errors.ts'
+import { plural, printable } from '../core/text.ts'
+import { decodeImage, type Image } from './image.ts'
+import { decodeMask, type Mask } from './mask.ts'
+import { ensureScenes, type OnProgress } from './scenes/write.ts'
+import { type Layout, layoutOf } from './segmentation-layout.ts'
+
+export type LabelledImage = { id: string; image: Image; mask: Mask }
+
+export type SegmentationSet = {
+  name: string
+  split: string
+  /** Names of mask values 0…n−1; the first is `background` where `background` is true. */
+  classNames: string[]
+  background: boolean
+  /** Indices of the classes that are things, null where nobody said. */
+  things: number[] | null
+  ignoreIndex: 255
+  /** Hash of the list, of the masks and of the images' sizes. */
+  fingerprint: string
+  ids: string[]
+  /** @throws UserError where a file is damaged or image and mask differ in size. */
+  read(index: number): Promise<LabelledImage>
+}
+
+const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp']
+/** Names of missing files in a message. */
+const NAMED = 3
+
+/**
+ * Opens a labelled split in PASCAL VOC layout: a VOCdevkit or VOC2012, a folder with a `classes.yaml`, or
+ * `builtin:scenes`, which is made on first use. `ROOT#variant` takes a variant of its classes.yaml: `builtin:scenes#voc`
+ * has things over background. Split `auto` is the one that the data set reports.
+ *
+ * @throws UserError where the list, an image or a mask is missing.
+ */
+export async function openSegmentationSet(options: {
+  root: string
+  split: string
+  classNames: 'reference' | 'voc'
+  home: string
+  scenes: Config['data']['scenes']
+  onProgress?: OnProgress
+}): Promise<SegmentationSet> {
+  const [place, variant = null] = options.root.split('#')
+  const root =
+    place === 'builtin:scenes'
+      ? await ensureScenes(options.scenes, options.home, options.onProgress)
+      : path.resolve(place)
+  const layout = layoutOf(root, variant, options.classNames)
+  const split = options.split === 'auto' ? layout.reported : options.split
+  const ids = readIds(layout, split)
+  const imageOf = findImages(layout.images)
+  const maskOf = (id: string) => path.join(layout.masks, `${id}.png`)
+  complain(
+    layout.images,
+    'image',
+    split,
+    ids.filter((id) => !imageOf(id)),
+    ids.length,
+  )
+  complain(
+    layout.masks,
+    'mask',
+    split,
+    ids.filter((id) => !existsSync(maskOf(id))),
+    ids.length,
+  )
+
+  return {
+    name: layout.name,
+    split,
+    classNames: layout.classes,
+    background: layout.background,
+    things: layout.things?.map((name) => layout.classes.indexOf(name)).filter((i) => i >= 0) ?? null,
+    ignoreIndex: 255,
+    fingerprint: layout.fingerprint ? `${layout.fingerprint}-${split}` : fingerprintOf(ids, imageOf, maskOf),
+    ids,
+    read: (index) => readLabelled(ids[index], imageOf(ids[index])!, maskOf(ids[index])),
+  }
+}
+
+function readIds(layout: Layout, split: string): string[] {
+  const list = path.join(layout.lists, `${split}.txt`)
+  if (existsSync(list)) {
+    const lines = readFileSync(list, 'utf8').split('\n')
+    const ids = lines.map((line) => line.trim().split(/\s+/)[0]).filter((id) => id !== '')
+    if (ids.length === 0) throw new UserError(`The list ${list} is empty.`)
+    const unsafe = ids.find((id) => path.basename(id) !== id || id === '..')
+    if (unsafe !== undefined)
+      throw new UserError(`The list ${list} has an entry that is not a name: ${printable(unsafe)}.`)
+    return ids
+  }
+  if (existsSync(layout.lists)) {
+    const there = readdirSync(layout.lists).filter((name) => name.endsWith('.txt'))
+    throw new UserError(`The split "${split}" of ${layout.name} is not there: ${list} is missing.`, {
+      hint: `Lists in the folder: ${there.map((name) => name.slice(0, -4)).join(', ') || 'none'}.`,
+    })
+  }
+  if (!existsSync(layout.masks)) throw new UserError(`The folder of masks ${layout.masks} is not there.`)
+  return readdirSync(layout.masks)
+    .filter((name) => name.endsWith('.png'))
+    .map((name) => name.slice(0, -4))
+    .sort()
+}
+
+/** Images are found by their name, whatever of the known extensions they have. */
+function findImages(folder: string): (id: string) => string | undefined {
+  const byName = new Map<string, string>()
+  for (const file of existsSync(folder) ? readdirSync(folder) : []) {
+    const extension = path.extname(file)
+    if (IMAGE_EXTENSIONS.includes(extension.toLowerCase())) byName.set(file.slice(0, -extension.length), file)
+  }
+  return (id) => {
+    const file = byName.get(id)
+    return file && path.join(folder, file)
+  }
+}
+
+function complain(folder: string, what: string, split: string, missing: string[], total: number): void {
+  if (missing.length === 0) return
+  const named = missing.slice(0, NAMED).map(printable).join(', ') + (missing.length > NAMED ? ', …' : '')
+  throw new UserError(
+    `${missing.length} of ${plural(total, what)} of the split "${split}" are missing in ${folder}: ${named}.`,
+    {
+      hint: 'gvx data check DIR lists them all.',
+    },
+  )
+}
+
+/** The masks by their bytes, the images by their sizes: hashing the photographs would take longer than opening the set. */
+function fingerprintOf(
+  ids: string[],
+  imageOf: (id: string) => string | undefined,
+  maskOf: (id: string) => string,
+): string {
+  const hash = createHash('sha256')
+  for (const id of ids) hash.update(`${id} ${statSync(imageOf(id)!).size}\n`).update(readFileSync(maskOf(id)))
+  return hash.digest('hex').slice(0, 16)
+}
+
+async function readLabelled(id: string, imageFile: string, maskFile: string): Promise<LabelledImage> {
+  const [image, mask] = await Promise.all([
+    readFile(imageFile).then(decodeImage).catch(damaged(imageFile)),
+    readFile(maskFile).then(decodeMask).catch(damaged(maskFile)),
+  ])
+  if (image.width !== mask.width || image.height !== mask.height)
+    throw new UserError(
+      `The mask of ${printable(id)} is ${mask.width}×${mask.height}, its image ${image.width}×${image.height} (${maskFile}).`,
+    )
+  return { id, image, mask }
+}
+
+const damaged =
+  (file: string) =>
+  (error: unknown): never => {
+    throw new UserError(`${file} cannot be used: ${printable(messageOf(error))}.`)
+  }
