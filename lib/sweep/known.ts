@@ -1,5 +1,6 @@
 import { listRuns, nextClaim } from '../run/folder.ts'
 import { followRun } from '../run/follow.ts'
+import { readMarks } from '../store/marks.ts'
 import type { KnownRun } from './plan.ts'
 import type { SweepPoint } from './points.ts'
 
@@ -9,12 +10,12 @@ export type Known = {
   claims: ReadonlyMap<string, number>
 }
 
-/** The runs that stand for any of the points; only their logs are read. */
+/** The runs that stand for any of the points and were not taken out by `gvx rm`; only their logs are read. */
 export function knownRuns(home: string, points: readonly SweepPoint[]): Known {
   // Claims first: a run that is made between the two looks is then seen, or met at its claim, but never doubled.
   const claims = new Map(points.map(pointIdentity).map((identity) => [identity, nextClaim(home, identity)]))
   const runs = listRuns(home)
-    .filter(({ identity }) => claims.has(pointIdentity(identity)))
+    .filter(({ dir, identity }) => claims.has(pointIdentity(identity)) && readMarks(dir).removed === null)
     .map(({ dir, identity: { id, configHash, seed, git } }) => ({
       id,
       configHash,
