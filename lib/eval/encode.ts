@@ -71,7 +71,7 @@ export async function encodeBatch(params: Params, model: ModelConfig, images: re
 
 /** The logit scale of segmentation: exp of the learned number, clamped. */
 export async function logitScale(params: Params, model: ModelConfig): Promise<number> {
-  const [scale] = await take(scaleOf(params, model, names.LOGIT_SCALE))
+  const [scale] = await take(tf.tidy(() => scaleOf(params, model, names.LOGIT_SCALE)))
   return scale
 }
 
