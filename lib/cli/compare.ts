@@ -1,0 +1,168 @@
+import { UserError } from '../core/errors.ts'
+import { type Comparison, compareRuns } from '../store/compare.ts'
+import { resolveRunName } from '../store/names.ts'
+import { type Cell, type Column, defineCommand, type Out } from './command.ts'
+import { metricText, percent, signedPercent } from './format.ts'
+import { type Curve, curvesOf, drawCurves } from './loss-chart.ts'
+import { evaluationJson } from './show.ts'
+
+type Args = { runs: string[]; 'at-step'?: number; trim?: boolean }
+type Compared = Comparison & { curves: { metric: string; curves: Curve[] }[] }
+
+export default defineCommand<Args, Compared>({
+  kind: 'compare',
+  builder: (y) =>
+    y
+      .positional('runs', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'run1 run2 …; the first is the base',
+      })
+      .option('at-step', { type: 'number', describe: 'What was known at this step' })
+      .option('trim', { type: 'boolean', describe: 'Cut all runs to the steps that every one has done' }),
+  async run(args, context) {
+    const store = await context.store()
+    const ids = [...new Set(args.runs.map((name) => resolveRunName(store, name)))]
+    if (ids.length < 2) throw new UserError('compare needs two different runs.', { hint: 'gvx compare run1 run2' })
+    const comparison = compareRuns(store, ids, { atStep: args['at-step'], trim: args.trim })
+    const curves = ['train/loss', ...new Set(comparison.runs.flatMap((run) => run.params['eval.metric'] ?? []))].map(
+      (metric) => ({
+        metric,
+        curves: curvesOf(store, ids, metric, comparison.upTo ?? undefined),
+      }),
+    )
+    return { ...comparison, curves }
+  },
+  json: ({ runs, config, metrics, results, classes, intervals, upTo, curves }) => ({
+    runs: runs.map(({ run, name, label, seed, status, step, configHash }) => ({
+      run,
+      name,
+      label,
+      seed,
+      status,
+      step,
+      configHash,
+    })),
+    upTo,
+    config,
+    metrics,
+    results: results.map((r) => ({ ...r, evaluations: r.evaluations.map((e) => e && evaluationJson(e)) })),
+    classes,
+    intervals,
+    curves,
+  }),
+  print(compared, out) {
+    printRuns(compared, out)
+    printConfig(compared, out)
+    printResults(compared, out)
+    printClasses(compared, out)
+    printMetrics(compared, out)
+    for (const { metric, curves } of compared.curves) drawCurves(curves, metric, out)
+  },
+})
+
+function printRuns({ runs, upTo }: Compared, out: Out): void {
+  out.table({
+    columns: [
+      { name: 'run', weight: 9 },
+      { name: 'label', weight: 8 },
+      { name: 'seed', align: 'right' },
+      { name: 'status', weight: 7 },
+      { name: 'step', align: 'right' },
+      { name: 'commit' },
+    ],
+    rows: runs.map((run): Cell[] => [
+      run.run,
+      run.label,
+      run.seed,
+      run.status,
+      run.step,
+      run.git.commit?.slice(0, 10) ?? '',
+    ]),
+  })
+  if (upTo !== null) out.line(`Metrics up to step ${upTo}.`)
+}
+
+function printConfig({ runs, config }: Compared, out: Out): void {
+  if (config.length === 0) {
+    out.line('The configurations are equal.')
+    return
+  }
+  out.table({
+    title: 'Configuration: what differs',
+    columns: [{ name: 'key', weight: 9 }, ...runs.map((run): Column => ({ name: run.run }))],
+    rows: config.map(({ key, values }): Cell[] => [key, ...values]),
+  })
+}
+
+function printResults({ runs, results, intervals }: Compared, out: Out): void {
+  for (const { dataset, comparable, evaluations } of results) {
+    const names = [...new Set(evaluations.flatMap((e) => Object.keys(e?.values ?? {})))]
+    out.table({
+      title: `Final evaluation: ${dataset}`,
+      columns: [{ name: 'value', weight: 9 }, ...valueColumns(runs.map((run) => run.run))],
+      rows: [
+        ...names.map((name): Cell[] => {
+          const values = evaluations.map((e) => e?.values[name] ?? null)
+          const text = metricText(name)
+          return [name, ...withDeltas(values, (v) => (v === null ? '–' : text(v)))]
+        }),
+        ['step', ...evaluations.flatMap((e, i): Cell[] => (i === 0 ? [e?.step ?? '–'] : [e?.step ?? '–', '']))],
+      ],
+    })
+    if (!comparable) out.line('The protocols of these evaluations differ: the numbers do not compare.')
+  }
+  for (const { a, b, images, difference, interval, p } of intervals)
+    out.line(
+      `${b} − ${a}: ${signedPercent(difference)} mIoU, 95 % interval ${signedPercent(interval[0])} to ${signedPercent(interval[1])} (paired bootstrap over ${images} images, p ${p < 0.001 ? '< 0.001' : `= ${p.toFixed(3)}`}).`,
+    )
+  if (intervals.length > 0)
+    out.line('The interval is over images, not over seeds: gvx leaderboard has the spread of seeds.')
+}
+
+function printClasses({ runs, classes }: Compared, out: Out): void {
+  for (const { dataset, rows } of classes)
+    out.table({
+      title: `IoU of each class: ${dataset}`,
+      columns: [{ name: 'class', weight: 9 }, ...valueColumns(runs.map((run) => run.run))],
+      rows: rows.map(({ name, iou }): Cell[] => [name, ...withDeltas(iou, percent)]),
+    })
+}
+
+function printMetrics({ runs, metrics }: Compared, out: Out): void {
+  if (metrics.length === 0) return
+  out.table({
+    title: 'Metrics: last and best (with its step)',
+    columns: [
+      { name: 'metric', weight: 9 },
+      ...runs.flatMap((run): Column[] => [
+        { name: run.run, align: 'right', weight: 5 },
+        { name: 'best', align: 'right', weight: 4 },
+      ]),
+    ],
+    rows: metrics.map(({ name, runs: values }): Cell[] => {
+      const text = metricText(name)
+      return [
+        name,
+        ...values.flatMap((v): Cell[] =>
+          v === null ? ['–', '–'] : [text(v.last), v.bestStep === null ? '–' : `${text(v.best)} @${v.bestStep}`],
+        ),
+      ]
+    }),
+  })
+}
+
+/** A column for each run, and beside all but the first the difference to it. */
+const valueColumns = (names: string[]): Column[] =>
+  names.flatMap((name, i): Column[] => [
+    { name, align: 'right', weight: 5 },
+    ...(i === 0 ? [] : [{ name: 'Δ', align: 'right' as const, weight: 4 }]),
+  ])
+
+const withDeltas = (values: (number | null)[], text: (value: number | null) => string): Cell[] =>
+  values.flatMap((value, i): Cell[] => {
+    if (i === 0) return [text(value)]
+    const base = values[0]
+    return [text(value), value === null || base === null ? '–' : signedPercent(value - base)]
+  })

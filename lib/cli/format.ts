@@ -1,0 +1,45 @@
+import type { Cell } from './command.ts'
+
+/** How numbers look in every table. */
+
+/** A fraction as the field writes mIoU: percent with one decimal. */
+export const percent = (value: Cell): string =>
+  value === null
+    ? '–'
+    : typeof value !== 'number'
+      ? String(value)
+      : Number.isFinite(value)
+        ? (value * 100).toFixed(1)
+        : String(value)
+
+/** A difference of fractions in percent points, with its sign. */
+export const signedPercent = (value: Cell): string =>
+  typeof value !== 'number' || !Number.isFinite(value)
+    ? '–'
+    : `${value < 0 ? '−' : '+'}${Math.abs(value * 100).toFixed(1)}`
+
+/** Four significant digits; very small and large numbers with an exponent. */
+export function short(value: Cell): string {
+  if (value === null) return '–'
+  if (typeof value !== 'number') return String(value)
+  if (!Number.isFinite(value) || Number.isInteger(value)) return String(value)
+  const size = Math.abs(value)
+  return size >= 1e-3 && size < 1e6 ? String(Number(value.toPrecision(4))) : value.toExponential(2)
+}
+
+/** Whether a metric is a fraction that people read in percent. */
+export const isPercent = (name: string): boolean =>
+  /(?:^|[/.])(?:mIoU\w*|aAcc|mAcc|boundary\w*|iou|acc@\d)$/i.test(name)
+
+export const metricText =
+  (name: string) =>
+  (value: Cell): string =>
+    isPercent(name) ? percent(value) : short(value)
+
+/** `2026-11-24 09:05` in local time. */
+export function moment(ms: number | null): string {
+  if (ms === null) return '–'
+  const d = new Date(ms)
+  const two = (n: number) => String(n).padStart(2, '0')
+  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${two(d.getHours())}:${two(d.getMinutes())}`
+}

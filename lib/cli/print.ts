@@ -1,0 +1,163 @@
+import { styleText } from 'node:util'
+import CliTable from 'cli-table3'
+import { printable } from '../core/text.ts'
+import { textWidth } from '../tui/format.ts'
+import type { AnyCommand, Cell, Column, Out, Table } from './command.ts'
+
+export type Format = 'text' | 'json' | 'csv' | 'md' | 'tex'
+export const FORMATS = ['json', 'csv', 'md', 'tex'] as const
+
+/** Raised when a field changes its meaning or goes; new fields do not raise it. Described in docs/json-output.md. */
+export const JSON_VERSION = 1
+
+type Streams = { write(text: string): void; say(text: string): void; width: number; color: boolean }
+
+/** Prints the data of a command in the format that was asked for. The only place that knows formats. */
+export function printData(command: AnyCommand, data: unknown, format: Format, streams: Streams): void {
+  if (format === 'json') {
+    const fields: Record<string, unknown> = command.json ? command.json(data) : (data as Record<string, unknown>)
+    streams.write(`${JSON.stringify({ version: JSON_VERSION, kind: command.kind, ...fields }, jsonNumber, 2)}\n`)
+    return
+  }
+  command.print?.(data, format === 'text' ? textOut(streams) : fileOut(format, streams))
+}
+
+/** JSON has no NaN: what is not finite is written as the text NaN, Infinity or -Infinity. */
+const jsonNumber = (_key: string, value: unknown): unknown =>
+  typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
+
+function textOut({ write, say, width, color }: Streams): Out {
+  const style = (name: 'bold' | 'dim', text: string) =>
+    color ? styleText(name, text, { validateStream: false }) : text
+  return {
+    width,
+    say,
+    bold: (text) => style('bold', text),
+    dim: (text) => style('dim', text),
+    line: (text = '') => write(`${text}\n`),
+    table(table) {
+      if (table.title) write(`${style('bold', table.title)}\n`)
+      const { shown, hidden } = chooseColumns(table, width)
+      const paper = new CliTable({
+        head: shown.map((i) => style('bold', table.columns[i].name)),
+        colAligns: shown.map((i) => table.columns[i].align ?? 'left'),
+        style: { head: [], border: [], compact: true },
+        chars: LIGHT,
+      })
+      for (const row of table.rows) paper.push(shown.map((i) => cellText(row[i], table.columns[i])))
+      write(`${paper.toString()}\n`)
+      if (hidden.length > 0)
+        say(
+          `not shown for want of width: ${hidden.map((i) => table.columns[i].name).join(', ')} (--cols chooses, --csv has all)`,
+        )
+    },
+  }
+}
+
+const LIGHT = {
+  top: '─',
+  'top-mid': '─',
+  'top-left': '',
+  'top-right': '',
+  bottom: '─',
+  'bottom-mid': '─',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '─',
+  'mid-mid': '─',
+  right: '',
+  'right-mid': '',
+  middle: ' ',
+}
+
+/** Which columns fit: the ones of least weight go first, of these the rightmost. */
+export function chooseColumns(table: Table, width: number): { shown: number[]; hidden: number[] } {
+  const widths = table.columns.map(
+    (column, i) => Math.max(column.name.length, ...table.rows.map((row) => widthOf(cellText(row[i], column)))) + 2,
+  )
+  const shown = table.columns.map((_, i) => i)
+  const hidden: number[] = []
+  const total = () => shown.reduce((sum, i) => sum + widths[i] + 1, -1)
+  while (shown.length > 1 && total() > width) {
+    const weakest = shown.reduce((a, b) => ((table.columns[b].weight ?? 1) <= (table.columns[a].weight ?? 1) ? b : a))
+    shown.splice(shown.indexOf(weakest), 1)
+    hidden.unshift(weakest)
+  }
+  return { shown, hidden: hidden.sort((a, b) => a - b) }
+}
+
+const widthOf = (text: string): number => Math.max(...text.split('\n').map(textWidth))
+
+const cellText = (value: Cell | undefined, column: Column): string => {
+  if (column.format) return printable(column.format(value ?? null))
+  return value === null || value === undefined ? '' : printable(String(value))
+}
+
+function fileOut(format: 'csv' | 'md' | 'tex', { write, say }: Streams): Out {
+  let first = true
+  return {
+    width: Number.POSITIVE_INFINITY,
+    say,
+    bold: (text) => text,
+    dim: (text) => text,
+    line() {},
+    table(table) {
+      if (!first) write('\n')
+      first = false
+      write(format === 'csv' ? csv(table) : format === 'md' ? markdown(table) : latex(table))
+    },
+  }
+}
+
+function csv({ columns, rows }: Table): string {
+  const field = (value: Cell | undefined) => {
+    const text = value === null || value === undefined ? '' : String(value)
+    // A spreadsheet would run text that begins like a formula.
+    const safe = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+  }
+  return [columns.map((column) => field(column.name)), ...rows.map((row) => columns.map((_, i) => field(row[i])))]
+    .map((row) => `${row.join(',')}\n`)
+    .join('')
+}
+
+function markdown({ title, columns, rows }: Table): string {
+  const escaped = (text: string) => text.replaceAll('\\', '\\\\').replaceAll('|', '\\|').replaceAll('\n', '<br>')
+  const line = (cells: string[]) => `| ${cells.map(escaped).join(' | ')} |\n`
+  const rule = `|${columns.map((column) => (column.align === 'right' ? ' ---: ' : ' --- ')).join('|')}|\n`
+  return (
+    (title ? `**${escaped(title)}**\n\n` : '') +
+    line(columns.map((column) => column.name)) +
+    rule +
+    rows.map((row) => line(columns.map((column, i) => cellText(row[i], column)))).join('')
+  )
+}
+
+/** A table in the style of the package booktabs. */
+function latex({ title, columns, rows }: Table): string {
+  const line = (cells: string[]) => `${cells.map(texEscape).join(' & ')} \\\\\n`
+  return (
+    (title ? `% ${title.replaceAll('\n', ' ')}\n` : '') +
+    `\\begin{tabular}{${columns.map((column) => (column.align === 'right' ? 'r' : 'l')).join('')}}\n\\toprule\n` +
+    line(columns.map((column) => column.name)) +
+    '\\midrule\n' +
+    rows.map((row) => line(columns.map((column, i) => cellText(row[i], column)))).join('') +
+    '\\bottomrule\n\\end{tabular}\n'
+  )
+}
+
+const TEX: Record<string, string> = {
+  '\\': '\\textbackslash{}',
+  '~': '\\textasciitilde{}',
+  '^': '\\textasciicircum{}',
+  '±': '$\\pm$',
+  '−': '$-$',
+  Δ: '$\\Delta$',
+  '–': '--',
+  '→': '$\\to$',
+  '…': '\\ldots{}',
+}
+const texEscape = (text: string): string =>
+  text.replace(/[\\~^±−Δ–→…&%$#_{}]/g, (c) => TEX[c] ?? `\\${c}`).replaceAll('\n', ' ')

@@ -1,0 +1,140 @@
+import { formatDuration } from '../core/durations.ts'
+import { printable } from '../core/text.ts'
+import { resolveRunName } from '../store/names.ts'
+import { type Evaluation, evaluationsOf, getRun, type Run, type Summary, summariesOf } from '../store/runs.ts'
+import { type Cell, defineCommand, type Out } from './command.ts'
+import { metricText, moment, percent } from './format.ts'
+import { type Curve, curvesOf, drawCurves } from './loss-chart.ts'
+
+type Shown = { run: Run; metrics: Summary[]; evaluations: Evaluation[]; loss: Curve[]; folder: string; all: boolean }
+
+export default defineCommand<{ run: string; all?: boolean }, Shown>({
+  kind: 'run',
+  builder: (y) =>
+    y
+      .positional('run', { type: 'string', demandOption: true, describe: 'run12, 12, @last, @best or tag:x' })
+      .option('all', { type: 'boolean', describe: 'With every value of the configuration' }),
+  async run(args, context) {
+    const store = await context.store()
+    const id = resolveRunName(store, args.run)
+    return {
+      run: getRun(store, id),
+      metrics: summariesOf(store, id),
+      evaluations: evaluationsOf(store, id),
+      loss: curvesOf(store, [id], 'train/loss'),
+      folder: `${context.home}/runs/run${id}`,
+      all: Boolean(args.all),
+    }
+  },
+  json: ({ run, metrics, evaluations, folder }) => ({
+    run: { ...run, folder },
+    metrics,
+    evaluations: evaluations.map(evaluationJson),
+  }),
+  print(shown, out) {
+    printHead(shown, out)
+    printResults(shown.evaluations, out)
+    if (shown.metrics.length > 0)
+      out.table({
+        title: 'Metrics',
+        columns: [
+          { name: 'metric', weight: 9 },
+          { name: 'last', align: 'right', weight: 8 },
+          { name: 'step', align: 'right' },
+          { name: 'min', align: 'right', weight: 5 },
+          { name: 'at', align: 'right' },
+          { name: 'max', align: 'right', weight: 5 },
+          { name: 'at step', align: 'right' },
+          { name: 'not finite', align: 'right' },
+        ],
+        rows: shown.metrics.map((m): Cell[] => {
+          const text = metricText(m.name)
+          return [m.name, text(m.last), m.lastStep, text(m.min), m.minStep, text(m.max), m.maxStep, m.nonFinite || '']
+        }),
+      })
+    drawCurves(shown.loss, 'train/loss', out)
+    printClasses(shown.evaluations, out)
+    if (shown.all)
+      out.table({
+        title: 'Configuration',
+        columns: [{ name: 'key' }, { name: 'value' }],
+        rows: Object.entries(shown.run.params).map(([key, value]) => [key, value]),
+      })
+  },
+})
+
+/** An evaluation as `--json` has it: without the bytes of its counts. */
+export const evaluationJson = ({ counts, protocolJson, ...rest }: Evaluation) => ({
+  ...rest,
+  protocolFields: protocolJson,
+  perImageCounts: counts !== null,
+})
+
+function printHead({ run, folder }: Shown, out: Out): void {
+  const line = (name: string, text: string) => out.line(`${out.dim(name.padEnd(11))}${printable(text)}`)
+  out.line(`${out.bold(run.run)}  ${printable(run.label)}  seed ${run.seed}  ${run.status}`)
+  if (run.error) line('error', run.error)
+  line(
+    'steps',
+    `${run.step} of ${run.totalSteps ?? '?'}${run.checkpoint === null ? '' : `, checkpoint at ${run.checkpoint}`}`,
+  )
+  if (run.started !== null && run.seen !== null)
+    line(
+      'time',
+      `${moment(run.started)}, ${formatDuration(run.seen - run.started)}${run.attempts.length > 1 ? `, ${run.attempts.length} attempts` : ''}`,
+    )
+  const last = run.attempts.at(-1)
+  if (last?.backend) line('device', `${last.backend}, ${last.device}, ${last.threads} threads, on ${last.host}`)
+  line(
+    'code',
+    `gvx ${run.versions.gvx ?? '?'}, ${run.git.commit?.slice(0, 10) ?? 'no commit'}${run.git.dirty ? ' with changes' : ''}`,
+  )
+  line('config', `${run.configHash}${run.sweep ? `, point ${run.point} of sweep ${run.sweep}` : ''}`)
+  if (run.argv.length > 0) line('command', run.argv.join(' '))
+  line('folder', folder)
+  if (run.tags.length > 0) line('tags', run.tags.join(' '))
+  for (const note of run.notes) line('note', `${moment(note.t)}  ${note.text}`)
+  for (const warning of run.warnings.slice(-5)) line('warning', `step ${warning.step}: ${warning.message}`)
+  if (run.warnings.length > 5) line('', `… ${run.warnings.length} warnings in all: gvx logs ${run.run}`)
+  if (run.damaged > 0) line('warning', `${run.damaged} lines of the log could not be read`)
+  out.line()
+}
+
+function printResults(evaluations: Evaluation[], out: Out): void {
+  const finals = evaluations.filter((e) => e.purpose === 'final')
+  if (finals.length === 0) return
+  out.table({
+    title: 'Final evaluations',
+    columns: [
+      { name: 'dataset', weight: 9 },
+      { name: 'mIoU', align: 'right', format: percent, weight: 9 },
+      { name: 'aAcc', align: 'right', format: percent },
+      { name: 'step', align: 'right' },
+      { name: 'images', align: 'right' },
+      { name: 'beside it', weight: 3 },
+      { name: 'protocol' },
+    ],
+    rows: finals.map((e): Cell[] => [
+      e.dataset,
+      e.values.mIoU ?? null,
+      e.values.aAcc ?? null,
+      e.step,
+      e.images,
+      Object.entries(e.baselines)
+        .map(([name, value]) => `${name} ${percent(value)}`)
+        .join(', '),
+      e.protocol,
+    ]),
+  })
+}
+
+function printClasses(evaluations: Evaluation[], out: Out): void {
+  const newest = evaluations[0]
+  if (!newest || newest.classNames.length === 0) return
+  out.line()
+  out.table({
+    title: `IoU of each class (${newest.dataset}, ${newest.purpose}, step ${newest.step})`,
+    columns: [{ name: 'class' }, { name: 'IoU', align: 'right', format: percent }],
+    rows: newest.classNames.map((name, c): Cell[] => [name, newest.iou[c] ?? null]),
+  })
+}
