@@ -1,4 +1,4 @@
-import { tf } from '../../tensor/tf.ts'
+import { type Tensor, tf } from '../../tensor/tf.ts'
 import type { Addon } from './addon.ts'
 import type { Buffers } from './buffers.ts'
 
@@ -9,10 +9,7 @@ type Entry = {
   values: Values
   dtype: string
   refCount: number
-  /** The rows of a sparse matrix that may differ from zero: their width and numbers. */
-  rows?: Rows
 }
-export type Rows = { width: number; ids: Int32Array }
 
 /** The part of MathBackendCPU (tfjs-backend-cpu 4.22) that is used here. */
 type CpuBackend = tf.KernelBackend & {
@@ -22,6 +19,9 @@ type CpuBackend = tf.KernelBackend & {
   disposeData(id: DataId, force?: boolean): boolean
 }
 
+/** What the engine of tfjs-core 4.22 knows about the data of tensors. */
+type EngineState = { tensorInfo: WeakMap<DataId, object>; numDataBuffers: number }
+
 /** tfjs's cpu backend with memory from a pool, and what the kernels of this folder need. */
 export type NativeBackend = CpuBackend & {
   readonly addon: Addon
@@ -30,11 +30,8 @@ export type NativeBackend = CpuBackend & {
   values(tensor: { dataId: DataId }): Float32Array
   /** Makes the data of a new tensor from an array of the pool. */
   output(shape: number[], values: Float32Array): TensorInfo
-  /** The same of a matrix whose rows but `rows` are zero. The array must come from takeZeros. */
-  sparseOutput(shape: number[], values: Float32Array, rows: Rows): TensorInfo
-  rowsOf(tensor: { dataId: DataId }): Rows | undefined
   /** The numbers of a tensor to write to: a copy of its own if somebody else shares them. */
-  writable(tensor: { dataId: DataId }): Float32Array
+  writable(tensor: Tensor): Float32Array
 }
 
 /**
@@ -53,27 +50,31 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
     }
 
     output(shape: number[], values: Float32Array): TensorInfo {
-      return this.sparseOutput(shape, values)
-    }
-
-    sparseOutput(shape: number[], values: Float32Array, rows?: Rows): TensorInfo {
       const dataId = { id: this.nextDataId() }
-      this.data.set(dataId, { values, dtype: 'float32', refCount: 1, rows })
+      this.data.set(dataId, { values, dtype: 'float32', refCount: 1 })
       return { dataId, shape, dtype: 'float32' }
     }
 
-    rowsOf(tensor: { dataId: DataId }): Rows | undefined {
-      return this.data.get(tensor.dataId).rows
-    }
-
-    writable(tensor: { dataId: DataId }): Float32Array {
+    writable(tensor: Tensor): Float32Array {
       const entry = this.data.get(tensor.dataId)
       if (entry.refCount === 1 && buffers.owns(entry.values)) return entry.values as Float32Array
       const own = buffers.take(entry.values.length)
       own.set(entry.values)
-      // Sharers (clones, reshapes) and whoever gave tfjs his array keep what they had.
-      entry.values = own
+      if (entry.refCount === 1)
+        entry.values = own // whoever gave tfjs his array keeps it as it is
+      else this.separate(tensor, own)
       return own
+    }
+
+    /** Gives a tensor data of its own, as tf.Variable's assign does: clones and reshapes keep what they had. */
+    private separate(tensor: Tensor, values: Float32Array): void {
+      const shared = tensor.dataId
+      const { state } = tf.engine() as unknown as { state: EngineState }
+      const info = this.output(tensor.shape, values)
+      state.tensorInfo.set(info.dataId, { ...state.tensorInfo.get(shared)! })
+      state.numDataBuffers++
+      this.disposeData(shared)
+      Object.assign(tensor, { dataId: info.dataId })
     }
 
     /** Kernels of the cpu backend may hand in views of a pooled array (slice does): those must not share its fate. */
@@ -89,12 +90,9 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
 
     override disposeData(id: DataId, force = false): boolean {
       if (!this.data.has(id)) return true
-      const { values, rows } = this.data.get(id)
+      const { values } = this.data.get(id)
       if (!super.disposeData(id, force)) return false
-      if (rows) {
-        for (const row of rows.ids) (values as Float32Array).fill(0, row * rows.width, (row + 1) * rows.width)
-        buffers.giveZeros(values as Float32Array)
-      } else buffers.give(values)
+      buffers.give(values)
       return true
     }
 

@@ -12,8 +12,6 @@ const LINE = 64
 export class Buffers {
   private readonly waiting = new Map<number, Float32Array[]>()
   private readonly whole = new WeakMap<ArrayBufferLike, Float32Array>()
-  /** Arrays of zeros: see takeZeros. */
-  private readonly zeros = new Map<number, Float32Array[]>()
   private bytes = 0
   private readonly addon: Pick<Addon, 'misalignment'>
   private readonly cap: number
@@ -47,22 +45,6 @@ export class Buffers {
   /** Whether an array lies in memory of this pool, so that it will be overwritten once its tensor is gone. */
   owns(values: unknown): boolean {
     return ArrayBuffer.isView(values) && this.whole.has(values.buffer)
-  }
-
-  /**
-   * An array of n zeros that the caller promises to give back as zeros: the gradient of an embedding table has a few
-   * hundred rows that are not zero, and clearing those is cheaper than clearing 49,408.
-   */
-  takeZeros(n: number): Float32Array {
-    return this.zeros.get(n)?.pop() ?? this.take(n).fill(0)
-  }
-
-  giveZeros(values: Float32Array): void {
-    const list = this.zeros.get(values.length)
-    // Two of a size, eight sizes: tables are few, and what else comes here is small.
-    if (!list && this.zeros.size < 8) this.zeros.set(values.length, [values])
-    else if (list && list.length < 2) list.push(values)
-    else this.give(values)
   }
 
   /** Bytes that wait to be used again. */

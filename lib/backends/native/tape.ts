@@ -36,8 +36,6 @@ export function taping(): boolean {
 export const tensorOf = (backend: NativeBackend, shape: number[], values: Float32Array): Tensor =>
   engine().makeTensorFromTensorInfo(backend.output(shape, values))
 
-export const tensorFrom = (info: TensorInfo): Tensor => engine().makeTensorFromTensorInfo(info)
-
 /** Keeps the numbers of a tensor until the node is freed, whatever becomes of the tensor. */
 export function holdTensor(backend: NativeBackend, { dataId }: Tensor): Held {
   ;(backend as unknown as { incRef(id: object): void }).incRef(dataId)

@@ -2,7 +2,7 @@ import type { Tensor } from '../../../tensor/tf.ts'
 import type { NativeBackend } from '../backend.ts'
 import { checkIds } from '../kernels/shapes.ts'
 import { sizeOf } from '../registry.ts'
-import { holdArray, holdTensor, record, taping, tensorFrom, tensorOf } from '../tape.ts'
+import { holdArray, holdTensor, record, taping, tensorOf } from '../tape.ts'
 
 /** softmax over any axis. */
 export function softmaxAxis(backend: NativeBackend, x: Tensor, axis: number): Tensor {
@@ -73,10 +73,7 @@ export function crossEntropy(backend: NativeBackend, logits: Tensor, targets: Te
   return y
 }
 
-/** Below this many numbers a gradient is simply dense. */
-const LARGE_TABLE = 16384
-
-/** Rows of table [V, C] by ids of any shape -> [...ids, C]. The gradient of a large table remembers which rows it has. */
+/** Rows of table [V, C] by ids of any shape -> [...ids, C]. */
 export function embed(backend: NativeBackend, table: Tensor, ids: Tensor): Tensor {
   const { addon, buffers } = backend
   const [rows, width] = table.shape as [number, number]
@@ -88,12 +85,9 @@ export function embed(backend: NativeBackend, table: Tensor, ids: Tensor): Tenso
   if (!taping()) return y
   record('GvxEmbed', { table }, y, [holdTensor(backend, ids)], (dy) => ({
     table: () => {
-      const sparse = table.size >= LARGE_TABLE && numbers.length * 2 < rows
-      const gradient = sparse ? buffers.takeZeros(table.size) : buffers.take(table.size).fill(0)
+      const gradient = buffers.take(table.size).fill(0)
       if (out.length > 0) addon.scatterAdd(backend.values(dy), numbers, gradient, rows, width)
-      if (!sparse) return tensorOf(backend, table.shape, gradient)
-      const touched = Int32Array.from(new Set(numbers))
-      return tensorFrom(backend.sparseOutput(table.shape, gradient, { width, ids: touched }))
+      return tensorOf(backend, table.shape, gradient)
     },
   }))
   return y

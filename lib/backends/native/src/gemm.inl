@@ -92,14 +92,23 @@ GVX_TARGET static void pack_b(const Gemm& g, size_t first, size_t last, float* p
   }
 }
 
+/** Columns of A are contiguous: a panel is copies of ROWS_OF_TILE numbers, a known size that takes two or three moves. */
+template <int ROWS_OF_TILE>
+GVX_TARGET static void pack_columns(const float* in, ptrdiff_t stride, size_t depth, float* out) {
+  for (size_t k = 0; k < depth; k++, in += stride, out += ROWS_OF_TILE) std::memcpy(out, in, ROWS_OF_TILE * sizeof(float));
+}
+
+using PackColumns = void (*)(const float*, ptrdiff_t, size_t, float*);
+template <int... I>
+static const PackColumns* pack_columns_of(std::integer_sequence<int, I...>) {
+  static const PackColumns table[] = {pack_columns<I + 1>...};
+  return table;
+}
+
 /** Rows of A as a panel whose columns are contiguous, `rows` apart. */
 GVX_TARGET static void pack_a(const Gemm& g, size_t row, size_t rows, size_t k0, size_t depth, float* out) {
   const float* in = g.A + static_cast<ptrdiff_t>(row) * g.a_row + static_cast<ptrdiff_t>(k0) * g.a_col;
-  if (g.a_row == 1) {
-    for (size_t k = 0; k < depth; k++, in += g.a_col, out += rows)
-      for (size_t i = 0; i < rows; i++) out[i] = in[i];
-    return;
-  }
+  if (g.a_row == 1) return pack_columns_of(std::make_integer_sequence<int, GVX_MR>{})[rows - 1](in, g.a_col, depth, out);
   for (size_t k = 0; k < depth; k += 8) {
     const size_t d = std::min<size_t>(8, depth - k);
     for (size_t i = 0; i < rows; i++) {
@@ -108,7 +117,6 @@ GVX_TARGET static void pack_a(const Gemm& g, size_t row, size_t rows, size_t k0,
     }
   }
 }
-
 
 /** Finishes rows of C that are still in the nearest cache. */
 GVX_TARGET static void finish(const Gemm& g, size_t m0, size_t rows, size_t n0, size_t n) {
