@@ -5,7 +5,7 @@ import { batchMoments, batchNorm, type Moments, type Params, type Tensor, tf } f
 import * as names from './names.ts'
 
 /** BatchNorm moments of a training batch by the name of the layer, and the number of rows they were taken over. */
-export type BatchMoments = Record<string, Moments & { rows: number }>
+export type BatchMoments = Record<string, Moments & { count: number }>
 
 /**
  * A projection head into the common space: Linear, then BatchNorm, ReLU and Linear for each further layer. x [N, C] ->
@@ -22,7 +22,7 @@ function project(
   let y = dense(params, `${name}.0`, x)
   for (let i = 1; i < depth; i++) {
     const layer = `${name}.${3 * i - 2}`
-    if (mode === 'train' && tell) tell({ [layer]: { ...batchMoments(y), rows: y.shape[0]! } })
+    if (mode === 'train' && tell) tell({ [layer]: { ...batchMoments(y), count: y.shape[0]! } })
     const running =
       mode === 'train'
         ? null

@@ -15,7 +15,7 @@ export type TrainingNoise = {
   /** U[0, 1) for each sample of a branch (0 attention, 1 MLP) of a layer. */
   dropPath(layer: number, branch: 0 | 1, batch: number): ArrayLike<number>
   /** U[0, 1) for each element of a branch of a layer. */
-  dropout(layer: number, branch: 0 | 1, size: number): ArrayLike<number>
+  dropout(layer: number, branch: 0 | 1, batch: number, size: number): ArrayLike<number>
 }
 
 export type EncodedImages = {
@@ -120,7 +120,9 @@ function regulariser(model: ModelConfig, layer: number, training: TrainingNoise)
   const rate = dropPathRates(model)[layer]
   return (branch: Tensor, index: 0 | 1): Tensor => {
     const kept =
-      model.dropoutRate > 0 ? dropout(branch, model.dropoutRate, training.dropout(layer, index, branch.size)) : branch
+      model.dropoutRate > 0
+        ? dropout(branch, model.dropoutRate, training.dropout(layer, index, branch.shape[0]!, branch.size))
+        : branch
     return rate > 0 ? dropPath(kept, rate, training.dropPath(layer, index, branch.shape[0]!)) : kept
   }
 }

@@ -23,7 +23,7 @@ type Engine = {
  * 1.17 GB for ViT-S at batch 8). f returns a scalar loss and, in `kept`, tensors to carry out of it.
  * Parameters on which the loss does not depend have no entry. The caller owns what is returned. Cannot be nested.
  */
-export function valueAndGradients<K extends Params>(
+export function valueAndGradients<K>(
   f: () => { loss: Tensor; kept: K },
   params: Params,
 ): { loss: Tensor; kept: K; gradients: Params } {
