@@ -1,6 +1,7 @@
 import sharp from 'sharp'
 import { messageOf } from '../core/errors.ts'
 import { SampleError } from './fault.ts'
+import { decodeRgbPng } from './png.ts'
 
 /** RGB, [height, width, 3]. */
 export type Image = { data: Uint8Array; width: number; height: number }
@@ -23,6 +24,8 @@ sharp.cache(false)
  */
 export async function decodeImage(bytes: Uint8Array): Promise<Image> {
   if (!isKnownFormat(bytes)) throw new SampleError('corrupt-image', 'is neither JPEG, PNG nor WebP')
+  const small = decodeRgbPng(bytes)
+  if (small) return small
   try {
     const { data, info } = await sharp(bytes, { failOn: 'error', limitInputPixels: MAX_PIXELS, ignoreIcc: true })
       .toColourspace('srgb')
