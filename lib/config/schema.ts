@@ -84,7 +84,7 @@ const modelSchema = section({
       .number()
       .positive()
       .default(0.5)
-      .describe('Hidden width of the MLP that mixes group tokens, over their number'),
+      .describe('Hidden width of the MLPs that mix group tokens, over embedDim'),
     channelMlpRatio: z
       .number()
       .positive()
@@ -129,6 +129,13 @@ const modelSchema = section({
       .default(0)
       .describe(
         'The same for the group tokens of later stages, to which the projected tokens of the stage before are added; 0 in the reference',
+      ),
+    earlyAssignSharpness: z
+      .number()
+      .positive()
+      .default(1)
+      .describe(
+        'Factor on the query and key projections of the assignment of every grouping block but the last at initialisation: without it the product of two near-uniform maps segments nothing on small data (docs/lab-log.md)',
       ),
     assignGain: z
       .number()

@@ -109,14 +109,21 @@ function stageSpecs(model: ModelConfig, stage: number, depth: number): Parameter
   return [
     spec(`${prefix}group_token`, [1, tokens, width], normal(std)),
     ...layers,
-    ...groupingSpecs(model, `${prefix}downsample.`, tokens, model.numOutputGroups[stage]),
+    ...groupingSpecs(model, stage, `${prefix}downsample.`, tokens, model.numOutputGroups[stage]),
     ...(stage === 0 ? [] : projectorSpecs(model, prefix, model.numGroupTokens[stage - 1], tokens)),
   ]
 }
 
-function groupingSpecs(model: ModelConfig, prefix: string, tokens: number, groups: number): ParameterSpec[] {
-  const { embedDim: width, assignment } = model
-  const gain = normal(0.02 * model.init.assignGain)
+function groupingSpecs(
+  model: ModelConfig,
+  stage: number,
+  prefix: string,
+  tokens: number,
+  groups: number,
+): ParameterSpec[] {
+  const { embedDim: width, assignment, init } = model
+  const gain = normal(0.02 * init.assignGain)
+  const sharpness = normal(0.02 * (stage < model.stages - 1 ? init.earlyAssignSharpness : 1))
   const cross = `${prefix}pre_assign_attn`
   return [
     ...normSpecs(`${prefix}norm_tokens`, width),
@@ -127,7 +134,8 @@ function groupingSpecs(model: ModelConfig, prefix: string, tokens: number, group
     ...attentionSpecs(`${cross}.attn`, width, ['q_proj', 'k_proj', 'v_proj', 'out_proj']),
     ...normSpecs(`${cross}.norm2`, width),
     ...mlpSpecs(`${cross}.mlp`, width, Math.round(model.mlpRatio * width), width),
-    ...attentionSpecs(`${prefix}assign`, width, ['q_proj', 'k_proj']),
+    ...denseSpecs(`${prefix}assign.q_proj`, width, width, sharpness),
+    ...denseSpecs(`${prefix}assign.k_proj`, width, width, sharpness),
     ...denseSpecs(`${prefix}assign.v_proj`, width, width, gain),
     ...denseSpecs(`${prefix}assign.proj`, width, width, gain),
     ...normSpecs(`${prefix}norm_new_x`, width),

@@ -1,6 +1,6 @@
 import type { Config } from '../config/schema.ts'
-import type { Emit, EvalFinished, MetricValues } from '../core/events.ts'
 import { UserError } from '../core/errors.ts'
+import type { Emit, EvalFinished, MetricValues } from '../core/events.ts'
 import type { StepResult, TrainBatch } from './step.ts'
 
 /** What training needs from the world around it; nothing here knows a disk, a database or a screen. */
@@ -19,8 +19,8 @@ export type Training = {
   /** Saves everything a bit-exact continuation needs. Called after the step's events are out. */
   checkpoint(step: number, best: BestSoFar, isBest: boolean): Promise<void>
   emit: Emit
-  /** Aborted when the run shall stop after the step in hand. */
-  signal: AbortSignal
+  /** Whether the run shall stop after the step in hand. */
+  stopAsked(): boolean
   /** Milliseconds, monotonic. */
   now(): number
 }
@@ -37,8 +37,10 @@ const NAN_READINGS = 2
  *
  * @throws UserError when the loss is no longer a number, or whatever the data stream throws.
  */
-export async function trainLoop(training: Training): Promise<{ step: number; ended: 'finished' | 'stopped'; best: BestSoFar }> {
-  const { config, emit, signal, now } = training
+export async function trainLoop(
+  training: Training,
+): Promise<{ step: number; ended: 'finished' | 'stopped'; best: BestSoFar }> {
+  const { config, emit, now } = training
   const { steps, batchSize, logEvery, checkpointEvery } = config.train
   let { startStep: step, best } = training
   // a checkpoint that was just restored need not be written again, nor an untrained model
@@ -50,7 +52,7 @@ export async function trainLoop(training: Training): Promise<{ step: number; end
 
   if (step === 0) await report(await training.evaluate(0))
 
-  while (step < steps && !signal.aborted) {
+  while (step < steps && !training.stopAsked()) {
     const asked = now()
     const batch = await training.nextBatch()
     waited += now() - asked
