@@ -12,6 +12,16 @@ export type CommandEntry = {
 }
 
 export const COMMANDS: readonly CommandEntry[] = [
+  {
+    usage: 'sweep <file>',
+    describe: 'Train the points of a sweep file, or what is left of them',
+    load: () => import('./sweep.ts'),
+  },
+  { usage: 'train <config>', describe: 'Train one configuration', load: () => import('./train.ts') },
+  { usage: 'watch [runs..]', describe: 'Watch what is running', load: () => import('./watch.ts') },
+  { usage: 'stop <runs..>', describe: 'Let runs save and end', load: () => import('./stop.ts') },
+  { usage: 'resume <runs..>', describe: 'Go on with runs that ended', load: () => import('./resume.ts') },
+  { usage: 'worker <rundir>', describe: 'Train one run', load: () => import('./worker.ts'), hidden: true },
   { usage: 'runs', describe: 'List runs, filtered and sorted', load: () => import('./runs.ts') },
   { usage: 'show <run>', describe: 'Everything about one run', load: () => import('./show.ts') },
   {

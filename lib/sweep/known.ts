@@ -16,11 +16,12 @@ export function knownRuns(home: string, points: readonly SweepPoint[]): Known {
   const claims = new Map(points.map(pointIdentity).map((identity) => [identity, nextClaim(home, identity)]))
   const runs = listRuns(home)
     .filter(({ dir, identity }) => claims.has(pointIdentity(identity)) && readMarks(dir).removed === null)
-    .map(({ dir, identity: { id, configHash, seed, git } }) => ({
+    .map(({ dir, identity: { id, configHash, seed, git, created } }) => ({
       id,
       configHash,
       seed,
       commit: git.commit,
+      created,
       state: followRun(dir)(),
     }))
   return { runs, claims }

@@ -10,14 +10,16 @@ export type KnownRun = {
   seed: number
   /** Commit of the code that made it, or null. */
   commit: string | null
+  /** Milliseconds since the epoch. */
+  created: number
   state: RunState
 }
 
 export type PlanOptions = {
   /** Ended points that are taken up again; unfinished ones (stopped, preempted, lost) always are. */
   retry?: ReadonlySet<RunStatus>
-  /** Train everything anew, whatever there is. */
-  rerun?: boolean
+  /** Runs made before this moment (milliseconds since the epoch) do not count: everything is trained anew. */
+  since?: number
   /** Commit of the code that would run now. */
   commit?: string | null
 }
@@ -44,32 +46,33 @@ type Decision = { action: PointAction; reason: string; run: string | null }
 /** Which of several runs stands for a point: what is done before what is under way before what can go on. */
 const PRECEDENCE: RunStatus[] = ['finished', 'running', 'starting', 'stopped', 'preempted', 'lost', 'queued', 'failed']
 
-function decide(runs: readonly KnownRun[], { retry, rerun, commit }: PlanOptions): Decision {
-  const active = runs.filter(({ state }) => state.status === 'running' || state.status === 'starting')
-  const [best] = [...(rerun && active.length > 0 ? active : runs)].sort(
-    (a, b) =>
-      PRECEDENCE.indexOf(a.state.status) - PRECEDENCE.indexOf(b.state.status) ||
-      b.state.step - a.state.step ||
-      numberOf(b) - numberOf(a),
-  )
-  if (best === undefined) return { action: 'new', reason: 'never trained', run: null }
+function decide(all: readonly KnownRun[], { retry, since = 0, commit }: PlanOptions): Decision {
+  const [best] = all
+    .filter(({ created }) => created >= since)
+    .sort(
+      (a, b) =>
+        PRECEDENCE.indexOf(a.state.status) - PRECEDENCE.indexOf(b.state.status) ||
+        b.state.step - a.state.step ||
+        numberOf(b) - numberOf(a),
+    )
+  if (best === undefined) {
+    const earlier = all.map(({ id }) => id).sort()
+    const reason = earlier.length === 0 ? 'never trained' : `again, beside ${earlier.join(', ')}`
+    return { action: 'new', reason, run: null }
+  }
   const { id, state } = best
-  const again: Decision = { action: 'new', reason: `again, beside ${id}`, run: null }
   switch (state.status) {
     case 'running':
     case 'starting':
       return { action: 'running', reason: `running as ${id}`, run: id }
     case 'finished':
-      if (rerun) return again
       return { action: 'skip', reason: `finished as ${id}${olderCode(best, commit)}`, run: id }
     case 'failed': {
       const why = `failed as ${id}${state.error ? `: ${state.error}` : ''}`
-      if (rerun) return again
       if (retry?.has('failed')) return { action: 'retry', reason: why, run: id }
       return { action: 'skip', reason: `${why} (--retry failed tries it again)`, run: id }
     }
     default:
-      if (rerun) return again
       return { action: 'resume', reason: `${state.status} as ${id}, ${whereFrom(state)}`, run: id }
   }
 }

@@ -20,6 +20,7 @@ export type SweepRecord = {
 const sweepsFolder = (home: string): string => join(runsFolder(home), 'sweeps')
 
 export function recordSweep(home: string, sweep: SweepFile, points: readonly PlannedPoint[]): void {
+  if (sweep.file === null) return
   const record: SweepRecord = {
     id: sweep.id,
     name: sweep.name,

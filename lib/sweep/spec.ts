@@ -53,7 +53,8 @@ export type SweepFile = {
   /** Name and place: the same file is the same sweep, whoever runs it. */
   id: string
   name: string
-  file: string
+  /** null for a session that no file describes. */
+  file: string | null
   spec: SweepSpec
   /** `base` as a path that can be opened. */
   base: string
@@ -76,6 +77,13 @@ export function sweepOfOne(config: string, name: string | null): SweepFile {
   const label = name ?? basename(file, extname(file))
   const spec = sweepSchema.parse({ question: `Training ${label}`, base: file, points: { [label]: null } })
   return { id: idOf(label, file), name: label, file, spec, base: file, where: () => printable(shortPath(file)) }
+}
+
+/** What `gvx resume` works on: runs that exist, each a point of its own. */
+export function sweepOfRuns(runs: readonly string[]): SweepFile {
+  const name = `resume ${runs.join(' ')}`
+  const spec = sweepSchema.parse({ question: `Going on with ${runs.join(', ')}`, base: '-' })
+  return { id: 'resume', name, file: null, spec, base: '', where: () => name }
 }
 
 function checkSweep(yaml: YamlFile, file: string): SweepFile {

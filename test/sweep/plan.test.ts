@@ -26,6 +26,7 @@ const run = (
   configHash,
   seed,
   commit: null,
+  created: n,
   state: { ...NOTHING_YET, status, step: 5, attempts: 1, error: status === 'failed' ? 'it broke' : null },
   ...over,
 })
@@ -56,7 +57,12 @@ test('a failed point is tried again when asked, in the same run', () => {
 })
 
 test('a finished point is trained anew when asked, beside its run', () => {
-  expect(planOne([run(1, 'a', 0, 'finished')], { rerun: true })).toMatchObject({ action: 'new', run: null })
+  expect(planOne([run(1, 'a', 0, 'finished')], { since: 5 })).toMatchObject({
+    action: 'new',
+    reason: 'again, beside run1',
+    run: null,
+  })
+  expect(planOne([run(1, 'a', 0, 'finished'), run(6, 'a', 0, 'running')], { since: 5 }).run).toBe('run6')
 })
 
 test('other code is named, and never a reason to train again', () => {
@@ -74,8 +80,8 @@ const points = fc
 
 test('every point is planned once, in order, with a run of its own configuration and seed', () => {
   fc.assert(
-    fc.property(points, runs, fc.boolean(), (all, known, rerun) => {
-      const plan = planSweep(all, known, { rerun })
+    fc.property(points, runs, fc.nat(12), (all, known, since) => {
+      const plan = planSweep(all, known, { since })
       expect(plan.map(({ planned }) => planned.key)).toEqual(all.map(({ key }) => key))
       for (const { planned, point } of plan) {
         const found = known.find(({ id }) => id === planned.run)
@@ -89,12 +95,14 @@ test('every point is planned once, in order, with a run of its own configuration
 
 test('what is finished is never trained again unless asked, and what is under way never twice', () => {
   fc.assert(
-    fc.property(points, runs, fc.boolean(), (all, known, rerun) => {
-      for (const { planned, point } of planSweep(all, known, { rerun })) {
-        const own = known.filter((r) => r.configHash === point.configHash && r.seed === point.seed)
+    fc.property(points, runs, fc.nat(12), (all, known, since) => {
+      for (const { planned, point } of planSweep(all, known, { since })) {
+        const own = known.filter(
+          (r) => r.configHash === point.configHash && r.seed === point.seed && r.created >= since,
+        )
         const has = (s: RunStatus) => own.some(({ state }) => state.status === s)
-        if (has('finished') && !rerun) expect(planned.action).toBe('skip')
-        else if (has('running') && !has('finished')) expect(planned.action).toBe('running')
+        if (has('finished')) expect(planned.action).toBe('skip')
+        else if (has('running')) expect(planned.action).toBe('running')
       }
     }),
   )

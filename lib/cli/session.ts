@@ -1,0 +1,143 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { EXIT, messageOf } from '../core/errors.ts'
+import { plural } from '../core/text.ts'
+import type { Observe, PlannedPoint } from '../core/updates.ts'
+import { runDetached } from '../launch/detached.ts'
+import { localLauncher } from '../launch/local.ts'
+import { runsFolder } from '../run/folder.ts'
+import { readProvenance } from '../run/provenance.ts'
+import { ingestRun } from '../store/ingest.ts'
+import type { Store } from '../store/open.ts'
+import { fittingJobs, thisMachine, threadsEach } from '../sweep/capacity.ts'
+import { knownRuns } from '../sweep/known.ts'
+import { type PlanEntry, planSweep } from '../sweep/plan.ts'
+import type { SweepPoint } from '../sweep/points.ts'
+import { prepareData } from '../sweep/prepare.ts'
+import { runSweep, type SweepResult } from '../sweep/run.ts'
+import type { SweepFile } from '../sweep/spec.ts'
+import type { Context } from './command.ts'
+import { openDisplay } from './display.ts'
+import { listenForOrders } from './orders.ts'
+
+/** What `gvx sweep`, `gvx train` and `gvx resume` ask for. */
+export type SessionRequest = {
+  sweep: SweepFile
+  points: SweepPoint[]
+  /** The run that stands for each point, whatever other runs have its configuration: `gvx resume`. */
+  runs?: string[]
+  retryFailed: boolean
+  /** Runs made before do not count (`--rerun`), in ms since the epoch. */
+  since: number
+  force: boolean
+  jobs: number | null
+  maxFailures: number
+  plain: boolean
+  dryRun: boolean
+  detach: boolean
+}
+
+export type SessionData = {
+  sweep: string
+  question: string
+  file: string | null
+  points: PlannedPoint[]
+  /** null when nothing was run: a dry run, or left to the background. */
+  result: SweepResult | null
+}
+
+/** Plans, prepares the data, trains, and shows it all; the exit code is set on the context. */
+export async function runSession(request: SessionRequest, context: Context): Promise<SessionData> {
+  const { sweep, points } = request
+  const { home } = context
+  const provenance = await readProvenance(['gvx', ...context.argv])
+  const { runs, claims } = knownRuns(home, points)
+  const retry = new Set(request.retryFailed ? (['failed'] as const) : [])
+  const options = { retry, since: request.since, commit: provenance.git.commit }
+  const plan = request.runs
+    ? points.flatMap((point, i) =>
+        planSweep(
+          [point],
+          runs.filter(({ id }) => id === request.runs![i]),
+          options,
+        ),
+      )
+    : planSweep(points, runs, options)
+  const data = { sweep: sweep.id, question: sweep.spec.question, file: sweep.file, points: plan.map((e) => e.planned) }
+  if (request.dryRun) return { ...data, result: null }
+  if (request.detach) {
+    await goOnInBackground(request, context)
+    return { ...data, result: null }
+  }
+
+  const store = await context.store()
+  const machine = thisMachine()
+  const working = plan.filter(({ planned }) => planned.action !== 'skip').map(({ point }) => point.config)
+  const jobs = request.jobs ?? (working.length === 0 ? 1 : fittingJobs(working, machine))
+  const orders = listenForOrders()
+  const display = await openDisplay({ plain: request.plain, home, store, write: context.write, say: context.say })
+  display.outcome.then((outcome) => outcome !== 'done' && orders.give(outcome))
+  try {
+    if (working.length > 0) await prepareData(working, home, display.observe)
+    const result = await runSweep({
+      home,
+      sweep,
+      plan,
+      claims,
+      launcher: localLauncher(),
+      jobs,
+      threads: threadsEach(jobs, machine),
+      provenance,
+      observe: display.observe,
+      order: orders.current,
+      ingest: createIngest(store, display.observe),
+      maxFailures: request.maxFailures,
+      force: request.force,
+    })
+    await display.close()
+    if (result.detached) await leave(plan, result, request, context)
+    setExitCode(result, orders.exitCode(), context)
+    return { ...data, result }
+  } finally {
+    await display.close()
+    orders.dispose()
+  }
+}
+
+/** Brings the database up to date; a run that cannot be recorded is said once and does not stop the sweep. */
+function createIngest(store: Store, observe: Observe): (runDir: string) => void {
+  const broken = new Set<string>()
+  return (runDir) => {
+    try {
+      ingestRun(store, runDir)
+    } catch (error) {
+      if (broken.has(runDir)) return
+      broken.add(runDir)
+      observe({ type: 'message', level: 'warning', text: `runs.db could not take ${runDir}: ${messageOf(error)}` })
+    }
+  }
+}
+
+/** The screen was left with points to train: a supervisor without a screen takes over. */
+async function leave(plan: PlanEntry[], result: SweepResult, request: SessionRequest, context: Context): Promise<void> {
+  const left = plan.length - result.finished - result.failed - result.skipped - result.stopped
+  if (left > 0) await goOnInBackground(request, context)
+}
+
+async function goOnInBackground({ sweep, since }: SessionRequest, { home, argv, say }: Context): Promise<void> {
+  const folder = join(runsFolder(home), 'sweeps')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const log = join(folder, `${sweep.id}.log`)
+  const kept = argv.filter((arg) => arg !== '--detach' && arg !== '--rerun')
+  const args = [...kept, '--plain', '--home', home, ...(since > 0 ? ['--since', String(since)] : [])]
+  const pid = await runDetached(args, log)
+  say(`${sweep.name} goes on in the background (process ${pid}): gvx watch shows it, ${log} is its log`)
+}
+
+function setExitCode(result: SweepResult, interrupted: 0 | 130 | 143, context: Context): void {
+  if (interrupted !== 0) context.setExit(interrupted)
+  else if (result.failed > 0) {
+    context.setExit(EXIT.failedRuns)
+    context.say(`${plural(result.failed, 'point')} failed: gvx logs RUN shows why, --retry failed tries again`)
+  }
+}
