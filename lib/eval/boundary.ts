@@ -55,7 +55,8 @@ export function countBoundary(
   classes: number,
   ignore = IGNORE,
 ): ClassCount[] {
-  const guess = pred.map((c, i) => (mask[i] === ignore ? ignore : c))
+  const guess = pred.slice()
+  for (let i = 0; i < mask.length; i++) if (mask[i] === ignore) guess[i] = ignore
   const d = boundaryDistance(width, height)
   const ofMask = boundaryOf(mask, width, height, d)
   const ofGuess = boundaryOf(guess, width, height, d)

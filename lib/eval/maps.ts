@@ -137,10 +137,13 @@ export type PixelScores = {
 export function labelPixels(pixels: PixelScores, height: number, width: number): Uint8Array {
   const { row, scores, classes } = pixels
   const best = bestOfRows(scores, classes)
-  if (height === pixels.height && width === pixels.width) return Uint8Array.from(row, (r) => best[r])
   const ys = axis(pixels.height, height)
   const xs = axis(pixels.width, width)
   const out = new Uint8Array(height * width)
+  if (height === pixels.height && width === pixels.width) {
+    for (let i = 0; i < row.length; i++) out[i] = best[row[i]]
+    return out
+  }
   const sum = new Float64Array(classes)
   for (let y = 0; y < height; y++) {
     const top = ys.low[y] * pixels.width

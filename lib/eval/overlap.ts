@@ -15,7 +15,7 @@ type Contingency = {
 
 function contingency(segments: Int32Array, mask: Uint8Array, classes: number, ignore: number): Contingency {
   let count = 0
-  for (const s of segments) if (s >= count) count = s + 1
+  for (let i = 0; i < segments.length; i++) if (segments[i] >= count) count = segments[i] + 1
   const both = new Float64Array(count * classes)
   const segmentArea = new Float64Array(count)
   const classArea = new Float64Array(classes)
@@ -55,8 +55,10 @@ export function overlapOf(segments: Int32Array, mask: Uint8Array, classes: numbe
       }
     }
   }
+  const oracle = new Uint8Array(segments.length)
+  for (let i = 0; i < segments.length; i++) oracle[i] = classOf[segments[i]]
   return {
-    oracle: Uint8Array.from(segments, (s) => classOf[s]),
+    oracle,
     best: Array.from(classArea).flatMap((area, c): [number, number][] => (area > 0 ? [[c, best[c]]] : [])),
   }
 }

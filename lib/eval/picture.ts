@@ -18,7 +18,6 @@ const READABLE = 192
 const GAP = 8
 const WHITE: Rgb = [255, 255, 255]
 const BLACK: Rgb = [0, 0, 0]
-const IGNORE = 255
 
 /** The input, the groups of each stage, the labels and the mask side by side with captions, the legend below. */
 export function drawPicture(picture: Picture): Canvas {
@@ -160,6 +159,3 @@ function legend(shown: readonly number[], names: readonly string[], colours: rea
     2,
   )
 }
-
-/** Whether a mask value names no class. */
-export const isIgnored = (value: number): boolean => value === IGNORE
