@@ -34,6 +34,41 @@ export const COMMANDS: readonly CommandEntry[] = [
     describe: 'Rank configurations by mean ± std over seeds, within each protocol',
     load: () => import('./leaderboard.ts'),
   },
+  { usage: 'logs <run>', describe: 'What a run and its process said', load: () => import('./logs.ts') },
+  { usage: 'tag <run> [tags..]', describe: 'Tag a run, or list its tags', load: () => import('./tag.ts') },
+  {
+    usage: 'note <run> [text..]',
+    describe: 'Write a note on a run, or list its notes',
+    load: () => import('./note.ts'),
+  },
+  { usage: 'rm <runs..>', describe: 'Take runs out of the lists; deletes nothing', load: () => import('./rm.ts') },
+  { usage: 'restore <runs..>', describe: 'Bring runs back into the lists', load: () => import('./restore.ts') },
+  {
+    usage: 'export-metrics [runs..]',
+    describe: 'Write points and tables as CSV, JSON lines or SQLite',
+    load: () => import('./export-metrics.ts'),
+  },
+  { usage: 'sql <query>', describe: 'Ask the database, reading only', load: () => import('./sql.ts') },
+  {
+    usage: 'db <action> [file]',
+    describe: 'Check, back up, rebuild or migrate the database',
+    load: () => import('./db.ts'),
+  },
+  {
+    usage: 'config <action> [file]',
+    describe: 'Print a complete configuration, its schema or its keys',
+    load: () => import('./config.ts'),
+  },
+  {
+    usage: 'doctor',
+    describe: 'What works on this machine, and what to do about the rest',
+    load: () => import('./doctor.ts'),
+  },
+  {
+    usage: 'completion [shell]',
+    describe: 'Script that completes commands in a shell',
+    load: () => import('./completion.ts'),
+  },
 ]
 
 /** `show` of `show <run>`. */

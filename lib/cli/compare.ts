@@ -2,7 +2,7 @@ import { UserError } from '../core/errors.ts'
 import { type Comparison, compareRuns } from '../store/compare.ts'
 import { resolveRunName } from '../store/names.ts'
 import { type Cell, type Column, defineCommand, type Out } from './command.ts'
-import { metricText, percent, signedPercent } from './format.ts'
+import { classIou, metricText, signedPercent } from './format.ts'
 import { type Curve, curvesOf, drawCurves } from './loss-chart.ts'
 import { evaluationJson } from './show.ts'
 
@@ -126,7 +126,7 @@ function printClasses({ runs, classes }: Compared, out: Out): void {
     out.table({
       title: `IoU of each class: ${dataset}`,
       columns: [{ name: 'class', weight: 9 }, ...valueColumns(runs.map((run) => run.run))],
-      rows: rows.map(({ name, iou }): Cell[] => [name, ...withDeltas(iou, percent)]),
+      rows: rows.map(({ name, iou }): Cell[] => [name, ...withDeltas(iou, classIou)]),
     })
 }
 

@@ -15,8 +15,8 @@ export async function completions(words: readonly string[]): Promise<string[]> {
     return matching([...configKeys.keys()].map((key) => `${key}=`))
   }
   if (last.startsWith('-')) return matching(await optionsOf(entry))
-  if (/<runs?\b|\[runs?\b/.test(entry.usage)) return matching(['@last', '@best', ...runNames()])
-  if (/<(?:file|config)\b/.test(entry.usage)) {
+  if (/[<[]runs?\b/.test(entry.usage)) return matching(['@last', '@best', ...runNames()])
+  if (/[<[](?:file|config)\b/.test(entry.usage)) {
     const { experimentsFolder } = await import('../config/load.ts')
     return matching(yamlFiles(experimentsFolder(), ''))
   }

@@ -12,6 +12,9 @@ export const percent = (value: Cell): string =>
         ? (value * 100).toFixed(1)
         : String(value)
 
+/** IoU of a class; one that is in neither masks nor predictions has none. */
+export const classIou = (value: Cell): string => (Number.isNaN(value) ? '–' : percent(value))
+
 /** A difference of fractions in percent points, with its sign. */
 export const signedPercent = (value: Cell): string =>
   typeof value !== 'number' || !Number.isFinite(value)

@@ -111,16 +111,18 @@ function fileOut(format: 'csv' | 'md' | 'tex', { write, say }: Streams): Out {
   }
 }
 
-function csv({ columns, rows }: Table): string {
+const csv = ({ columns, rows }: Table): string =>
+  [columns.map((column) => column.name), ...rows.map((row) => columns.map((_, i) => row[i]))].map(csvLine).join('')
+
+/** One line of comma-separated values (RFC 4180). */
+export function csvLine(values: readonly (Cell | undefined)[]): string {
   const field = (value: Cell | undefined) => {
     const text = value === null || value === undefined ? '' : String(value)
     // A spreadsheet would run text that begins like a formula.
     const safe = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
     return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
   }
-  return [columns.map((column) => field(column.name)), ...rows.map((row) => columns.map((_, i) => field(row[i])))]
-    .map((row) => `${row.join(',')}\n`)
-    .join('')
+  return `${values.map(field).join(',')}\n`
 }
 
 function markdown({ title, columns, rows }: Table): string {

@@ -3,7 +3,7 @@ import { printable } from '../core/text.ts'
 import { resolveRunName } from '../store/names.ts'
 import { type Evaluation, evaluationsOf, getRun, type Run, type Summary, summariesOf } from '../store/runs.ts'
 import { type Cell, defineCommand, type Out } from './command.ts'
-import { metricText, moment, percent } from './format.ts'
+import { classIou, metricText, moment, percent } from './format.ts'
 import { type Curve, curvesOf, drawCurves } from './loss-chart.ts'
 
 type Shown = { run: Run; metrics: Summary[]; evaluations: Evaluation[]; loss: Curve[]; folder: string; all: boolean }
@@ -134,7 +134,7 @@ function printClasses(evaluations: Evaluation[], out: Out): void {
   out.line()
   out.table({
     title: `IoU of each class (${newest.dataset}, ${newest.purpose}, step ${newest.step})`,
-    columns: [{ name: 'class' }, { name: 'IoU', align: 'right', format: percent }],
+    columns: [{ name: 'class' }, { name: 'IoU', align: 'right', format: classIou }],
     rows: newest.classNames.map((name, c): Cell[] => [name, newest.iou[c] ?? null]),
   })
 }

@@ -22,14 +22,15 @@ export const databaseFile = (home: string): string =>
 export type OpenOptions = {
   /** Told in one sentence what is unwise about the place of the database. */
   warn?: (text: string) => void
+  /** Another file than the usual one of the home. */
+  file?: string
 }
 
 /**
  * Opens `runs.db`, makes it where there is none, and brings an older one up to date after a backup.
  * UserError with exit code 7 for a database of a newer gvx or one that is no database.
  */
-export function openStore(home: string, { warn }: OpenOptions = {}): Store {
-  const file = databaseFile(home)
+export function openStore(home: string, { warn, file = databaseFile(home) }: OpenOptions = {}): Store {
   mkdirSync(home, { recursive: true, mode: 0o700 })
   // SQLite gives its journal files the mode of the database.
   if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
