@@ -284,8 +284,8 @@ const evalSchema = section({
       ),
     selectSplit: z
       .string()
-      .default('auto')
-      .describe('List that is evaluated during training and chooses the best checkpoint; auto: val'),
+      .default('val')
+      .describe('List that is evaluated during training and chooses the best checkpoint'),
     classNames: z
       .enum(['reference', 'voc'])
       .default('reference')

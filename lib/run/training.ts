@@ -61,7 +61,7 @@ export async function trainRun({ run, log, signal, progress }: TrainRun): Promis
 
   const openSet = (split: string) =>
     openSegmentationSet({ ...config.eval.voc, split, home, scenes: config.data.scenes })
-  const selection = await openSet(config.eval.voc.selectSplit === 'auto' ? 'auto-select' : config.eval.voc.selectSplit)
+  const selection = await openSet(config.eval.voc.selectSplit)
   const stream = await openTrainStream({
     config,
     home,
