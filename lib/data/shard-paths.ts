@@ -36,7 +36,8 @@ export function expandBraces(pattern: string): string[] {
   const inside = pattern.slice(open + 1, close)
   const range = /^(\d+)\.\.(\d+)$/.exec(inside)
   const parts = range ? countUp(range[1], range[2]) : inside.split(',')
-  return parts.flatMap((part) => expandBraces(pattern.slice(0, open) + part + pattern.slice(close + 1)))
+  const all = parts.flatMap((part) => expandBraces(pattern.slice(0, open) + part + pattern.slice(close + 1)))
+  return [...new Set(all)] // braces within braces repeat themselves
 }
 
 function countUp(first: string, last: string): string[] {

@@ -116,7 +116,7 @@ function turnOf(tangent: number): readonly [number, number] {
 }
 
 const between = (random: RandomStream, low: number, high: number): number => low + (high - low) * random.uniform()
-const clampByte = (v: number): number => (v < 0 ? 0 : v > 255 ? 255 : v)
+const clampByte = (v: number): number => (v < 0 ? 0 : Math.min(v, 255))
 
 function weighted(random: RandomStream, weights: readonly number[]): number {
   let left = random.uniform()

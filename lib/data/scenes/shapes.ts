@@ -8,7 +8,7 @@ export type Thing = (typeof THINGS)[number]
 
 const { abs, max, min, sqrt } = Math
 const length = (x: number, y: number): number => sqrt(x * x + y * y)
-const clamp = (x: number, low: number, high: number): number => (x < low ? low : x > high ? high : x)
+const clamp = (x: number, low: number, high: number): number => (x < low ? low : min(x, high))
 const sign = (x: number): number => (x < 0 ? -1 : 1)
 
 const SQRT3 = sqrt(3)
