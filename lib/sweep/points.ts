@@ -29,11 +29,8 @@ export function expandPoints(sweep: SweepFile, sets: readonly string[] = []): Sw
   const points = rowsOf(sweep).flatMap(({ label, overrides, from }) =>
     spec.seeds.map((seed): SweepPoint => {
       const name = label.join(', ') || sweep.name
-      const { config } = loadConfig(sweep.base, {
-        overrides: { ...spec.set, ...overrides, seed, name: name.slice(0, 120) },
-        overridesFrom: from,
-        sets,
-      })
+      const values = { ...spec.set, ...overrides, seed, name: name.slice(0, 120) }
+      const config = loadPoint(sweep.base, values, from, sets)
       return {
         key: `${name}/seed=${config.seed}`,
         label: name,
@@ -97,6 +94,16 @@ function rowsOf(sweep: SweepFile): Row[] {
   const zipped = Object.keys(zip)
   if (zipped.length > 0) addColumn(zipped, zip[zipped[0]].map((_, i) => zipped.map((key) => zip[key][i])), 'zip') // biome-ignore format: one thought
   return rows
+}
+
+/** Rules between two keys may be broken where neither is set by the point: then the point itself is named. */
+function loadPoint(base: string, overrides: Row['overrides'], from: string, sets: readonly string[]): Config {
+  try {
+    return loadConfig(base, { overrides, overridesFrom: from, sets }).config
+  } catch (error) {
+    if (!(error instanceof UserError) || /^(\S+:\d+:\d+|--set)/.test(error.message)) throw error
+    throw new UserError(`${from}: ${error.message}`, { hint: error.hint, cause: error })
+  }
 }
 
 /** The last part of each key where that is enough to tell them apart. */

@@ -15,7 +15,7 @@ import { expandPoints } from '../../lib/sweep/points.ts'
 import { runSweep, type SweepOptions } from '../../lib/sweep/run.ts'
 import { loadSweep } from '../../lib/sweep/spec.ts'
 import { temporaryFolder } from '../run/temporary.ts'
-import { FAKE_WORKER } from './fake-command.ts'
+import { FAKE_WORKER, SUPERVISOR } from './fake-command.ts'
 
 /** A folder with a sweep file of two points with two seeds, 40 steps each, a checkpoint every 10. */
 export function sweepFolder(lines: string[] = []): { home: string; file: string } {
@@ -84,6 +84,6 @@ async function endWorkers(home: string): Promise<void> {
 
 /** A supervisor as a process of its own, which can be killed. */
 export const superviseElsewhere = (home: string, file: string) =>
-  spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'supervisor.ts'), home, file], {
+  spawn(SUPERVISOR[0], [...SUPERVISOR.slice(1), home, file, ...FAKE_WORKER], {
     stdio: ['ignore', 'inherit', 'inherit'],
   })

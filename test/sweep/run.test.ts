@@ -1,10 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { localLauncher } from '../../lib/launch/local.ts'
 import { listRuns, openRun } from '../../lib/run/folder.ts'
 import { followRun } from '../../lib/run/follow.ts'
 import type { Order } from '../../lib/sweep/run.ts'
 import { states, sweep, sweepFolder, until } from './bench.ts'
+
+// Each worker is a process, and the machine may be busy with others.
+vi.setConfig({ testTimeout: 120_000 })
 
 test('a sweep trains every point once, and the second time skips them all', async () => {
   const { home, file } = sweepFolder()
@@ -69,7 +73,6 @@ test('--fail-fast stops the other points, which can go on later', async () => {
 
 test('a worker that cannot begin is a failed run that says why', async () => {
   const { home, file } = sweepFolder(['retry: 1'])
-  const { localLauncher } = await import('../../lib/launch/local.ts')
   const launcher = localLauncher([process.execPath, '-e', 'console.error("no such thing"); process.exit(9)'])
   expect(await sweep(home, file, { launcher }).result).toMatchObject({ failed: 4 })
   for (const state of states(home)) {
@@ -80,7 +83,6 @@ test('a worker that cannot begin is a failed run that says why', async () => {
 
 test('a command that does not exist is a failed run, too', async () => {
   const { home, file } = sweepFolder()
-  const { localLauncher } = await import('../../lib/launch/local.ts')
   expect(await sweep(home, file, { launcher: localLauncher(['/nowhere/node']) }).result).toMatchObject({ failed: 4 })
   expect(states(home)[0].error).toMatch(/could not be started: .*ENOENT/)
 })

@@ -1,37 +1,30 @@
-// A worker without tensors: writes the log and the checkpoints of a run as the real one does, as fast as it is told.
-// node --import tsx fake-worker.mjs RUNDIR; GVX_FAKE_MS: milliseconds of a step; GVX_FAKE_FAIL: seed that fails half way.
+// A worker without tensors: writes the log and the checkpoints of a run as the real one does.
+// fake-worker.mjs LIB RUNDIR; GVX_FAKE_MS: milliseconds of a step; GVX_FAKE_FAIL: the seed that fails half way.
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { latestCheckpoint, saveCheckpoint } from '../../lib/run/checkpoint.ts'
-import { openRunFolder, readRunConfig } from '../../lib/run/folder.ts'
-import { openEventLog } from '../../lib/run/log.ts'
-import { startedAt, thisProcess } from '../../lib/run/process.ts'
-import { listenForStop } from '../../lib/run/stop.ts'
 
-const dir = process.argv[2]
+const [lib, dir] = process.argv.slice(2)
+const load = (file) => import(`${lib}/${file}.js`)
+const { latestCheckpoint, saveCheckpoint } = await load('run/checkpoint')
+const { openRunFolder, readRunConfig } = await load('run/folder')
+const { openEventLog } = await load('run/log')
+const { startedAt, thisProcess } = await load('run/process')
+const { listenForStop } = await load('run/stop')
+
 const stop = listenForStop()
 const { identity } = openRunFolder(dir)
 const { train, seed } = readRunConfig(dir)
 const log = openEventLog(dir)
 const me = thisProcess()
-const { checkpoint } = latestCheckpoint(dir)
-let step = checkpoint?.step ?? 0
+let step = latestCheckpoint(dir).checkpoint?.step ?? 0
 const { git, versions } = identity
 const place = { host: me.host, pid: me.pid, pidStarted: startedAt(me), backend: 'fake', device: 'none', threads: 1 }
-log.emit({
-  type: 'run.started',
-  attempt: log.attempt,
-  resumedFrom: step,
-  totalSteps: train.steps,
-  ...place,
-  git,
-  versions,
-})
+const run = { attempt: log.attempt, resumedFrom: step, totalSteps: train.steps, git, versions }
+log.emit({ type: 'run.started', ...run, ...place })
 
 const save = () => {
   log.sync()
-  const data = new Float32Array(1000).fill(step)
-  const tensors = [['w', { shape: [1000], data }]]
+  const tensors = [['w', { shape: [1000], data: new Float32Array(1000).fill(step) }]]
   const state = { configHash: identity.configHash, best: null, versions }
   const saved = saveCheckpoint(dir, step, { model: tensors, optimizer: tensors, state, best: false })
   log.emit({ type: 'checkpoint.saved', step, ...saved, best: false })
@@ -45,7 +38,7 @@ while (step < train.steps) {
   if (log.fenced()) process.exit(0)
   await sleep(Number(process.env.GVX_FAKE_MS ?? 2))
   step += 1
-  log.emit({ type: 'metric', step, values: { 'train/loss': 1 / step, 'train/pid': process.pid } })
+  log.emit({ type: 'metric', step, values: { 'train/loss': 1 / step } })
   if (process.env.GVX_FAKE_FAIL === String(seed) && step >= train.steps / 2) end('failed', `${basename(dir)} broke`)
   if (step % train.checkpointEvery === 0) save()
   if (stop.reason()) {
