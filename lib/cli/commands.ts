@@ -34,6 +34,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     describe: 'Rank configurations by mean ± std over seeds, within each protocol',
     load: () => import('./leaderboard.ts'),
   },
+  { usage: 'eval <runs..>', describe: 'Evaluate runs on a data set', load: () => import('./eval.ts') },
+  {
+    usage: 'metrics',
+    describe: 'mIoU and boundary IoU of a folder of predicted masks',
+    load: () => import('./metrics.ts'),
+  },
   { usage: 'logs <run>', describe: 'What a run and its process said', load: () => import('./logs.ts') },
   { usage: 'tag <run> [tags..]', describe: 'Tag a run, or list its tags', load: () => import('./tag.ts') },
   {
