@@ -1,0 +1,174 @@
+import { formatDuration } from '../../core/durations.ts'
+import { printable } from '../../core/text.ts'
+import { formatMetric, formatShare, pad, truncate } from '../format.ts'
+import { EMPTY, type Line, line, span, type Tone, truncateLine, wrap } from '../lines.ts'
+import { alertsOf, isLive, type Row, runEta } from '../pace.ts'
+import { baselinesOf, STATUS, scoreOf } from '../rows.ts'
+import { type Column, tableLines, windowOf } from '../table.ts'
+import { selectedRow } from '../view.ts'
+import type { Scene } from './scene.ts'
+
+/** Below this many columns a table says too little: each point becomes a card of two lines. */
+const CARDS_BELOW = 50
+
+/** The sweep: failures on top, a line for each point, and what is known of the selected one. */
+export function boardLines(scene: Scene): Line[] {
+  const { visible, view, width, height, rows, now } = scene
+  const alerts = alertsOf(rows, now).slice(0, Math.max(1, Math.floor(height / 6)))
+  const top: Line[] = alerts.map(({ level, text }) =>
+    truncateLine(
+      line(span(level === 'error' ? '✗ ' : '! ', level === 'error' ? 'bad' : 'warn'), printable(text)),
+      width,
+    ),
+  )
+  if (rows.length === 0) return [...top, ...emptyBoard(scene)]
+  if (visible.length === 0) return [...top, EMPTY, line(span(`no point matches “${printable(view.filter)}”`, 'dim'))]
+
+  const row = selectedRow(visible, view.selected)
+  const at = row === null ? 0 : visible.indexOf(row)
+  const cards = width < CARDS_BELOW
+  const details = row !== null && height - top.length >= 12 && !cards ? detailLines(row, scene) : []
+  const messages = messageLines(
+    scene,
+    Math.max(0, Math.min(3, height - top.length - details.length - visible.length - 3)),
+  )
+  const room = height - top.length - details.length - messages.length - 1
+  const shown = windowOf(visible.length, Math.max(1, cards ? Math.floor(room / 2) : room), at)
+  const part = visible.slice(shown.from, shown.to)
+  const list = cards
+    ? part.flatMap((r, i) => cardLines(r, scene, shown.from + i === at))
+    : tableLines(part, columnsOf(scene), width, at - shown.from)
+  const filler = Array.from(
+    { length: Math.max(0, height - top.length - list.length - details.length - messages.length) },
+    () => EMPTY,
+  )
+  return [...top, ...list, ...filler, ...messages, ...details].slice(0, height)
+}
+
+function emptyBoard({ state }: Scene): Line[] {
+  if (state.preparing !== null) return [EMPTY, line(span('the runs appear here when the data is ready', 'dim'))]
+  return [EMPTY, line(span('no runs yet', 'dim')), line(span('gvx sweep FILE or gvx train CONFIG starts one', 'dim'))]
+}
+
+function columnsOf({ view, now, rows }: Scene): Column<Row>[] {
+  const anyEval = rows.some((row) => scoreOf(row.run) !== null)
+  const columns: Column<Row>[] = [
+    {
+      title: '',
+      priority: 0,
+      cell: (row) => ({ text: `${view.marked.has(row.id) ? '*' : ' '}${view.pinned.has(row.id) ? '^' : ' '}` }),
+    },
+    { title: 'point', priority: 0, flexible: 10, cell: (row) => ({ text: printable(row.label) }) },
+    {
+      title: 'seed',
+      priority: 1,
+      align: 'right',
+      cell: (row) => ({ text: row.seed === null ? '' : String(row.seed) }),
+    },
+    { title: 'run', priority: 3, cell: (row) => ({ text: row.runName ?? '–', tone: 'dim' }) },
+    { title: 'status', priority: 0, cell: (row) => statusCell(row) },
+    { title: '', priority: 4, cell: (row) => ({ text: bar(shareOf(row), 12), tone: STATUS[row.status].tone }) },
+    { title: 'step', priority: 2, align: 'right', cell: (row) => ({ text: stepText(row) }) },
+    {
+      title: 'loss',
+      priority: 5,
+      align: 'right',
+      cell: ({ run }) => {
+        const loss = run?.last['train/loss']
+        return {
+          text: formatMetric('train/loss', loss),
+          tone: loss !== undefined && !Number.isFinite(loss) ? 'bad' : 'plain',
+        }
+      },
+    },
+    { title: 'mIoU %', priority: 1, align: 'right', cell: (row) => scoreCell(row) },
+    {
+      title: 'left',
+      priority: 2,
+      align: 'right',
+      cell: ({ run, status }) => ({ text: run !== null && isLive(status) ? formatDuration(runEta(run, now)) : '' }),
+    },
+  ]
+  return anyEval ? columns : columns.filter((column) => column.title !== 'mIoU %')
+}
+
+const statusCell = (row: Row): { text: string; tone: Tone } => ({
+  text: `${STATUS[row.status].sign} ${row.skipped ? 'skipped' : row.status}`,
+  tone: row.skipped ? 'dim' : STATUS[row.status].tone,
+})
+
+function scoreCell(row: Row): { text: string; tone: Tone } {
+  const score = scoreOf(row.run)
+  if (score === null) return { text: '–', tone: 'dim' }
+  return { text: formatMetric(score.metric, score.value), tone: score.final ? 'title' : 'plain' }
+}
+
+const shareOf = (row: Row): number => (row.totalSteps === 0 ? 0 : Math.min(1, row.step / row.totalSteps))
+const stepText = (row: Row): string => (row.totalSteps === 0 ? String(row.step) : `${row.step}/${row.totalSteps}`)
+
+/** A bar of `width` columns in half columns. */
+export function bar(share: number, width: number): string {
+  const halves = Math.round(2 * width * Math.max(0, Math.min(1, share)))
+  const full = '━'.repeat(Math.floor(halves / 2)) + (halves % 2 === 1 ? '╸' : '')
+  return pad(full, width).replaceAll(' ', '·')
+}
+
+function cardLines(row: Row, { width, view, now }: Scene, selected: boolean): Line[] {
+  const score = scoreOf(row.run)
+  const mark = view.marked.has(row.id) ? '*' : ' '
+  const name = `${mark}${printable(row.label)}${row.seed === null ? '' : ` #${row.seed}`}`
+  const status = statusCell(row)
+  const left = pad(name, Math.max(4, width - status.text.length - 1))
+  const eta = row.run !== null && isLive(row.status) ? ` ${formatDuration(runEta(row.run, now))}` : ''
+  const facts = `  ${bar(shareOf(row), 8)} ${formatShare(shareOf(row))}${score === null ? '' : ` mIoU ${formatMetric(score.metric, score.value)}`}${eta}`
+  return [
+    line(span(left, selected ? 'selected' : 'title'), ' ', span(status.text, status.tone)),
+    line(span(truncate(facts, width), 'dim')),
+  ]
+}
+
+function messageLines({ state, width }: Scene, count: number): Line[] {
+  if (count === 0) return []
+  return state.messages.slice(-count).map(({ level, text }) => {
+    const tone: Tone = level === 'error' ? 'bad' : level === 'warning' ? 'warn' : 'dim'
+    return truncateLine(line(span(`${level === 'info' ? '·' : '!'} ${printable(text)}`, tone)), width)
+  })
+}
+
+/** What differs for this point, where it runs and what its number means. */
+function detailLines(row: Row, { width, rows }: Scene): Line[] {
+  const { run, point } = row
+  const out: Line[] = [line(span('─'.repeat(width), 'dim'))]
+  const overrides = Object.entries(point?.overrides ?? {}).map(([key, value]) => `${key}=${JSON.stringify(value)}`)
+  const name = [row.runName, row.label, row.seed === null ? null : `seed ${row.seed}`].filter(Boolean).join(' · ')
+  out.push(
+    truncateLine(line(span(printable(name), 'title'), '  ', span(printable(overrides.join('  ')), 'accent')), width),
+  )
+  const why =
+    row.status === 'failed' || row.status === 'lost' || row.skipped || row.status === 'queued' ? row.reason : ''
+  if (why !== '')
+    out.push(
+      ...wrap(printable(why), width)
+        .slice(0, 2)
+        .map((text) => line(span(text, row.skipped ? 'dim' : STATUS[row.status].tone))),
+    )
+  else if (run !== null) out.push(truncateLine(line(span(printable(factsOf(row)), 'dim')), width))
+  const score = scoreOf(run)
+  if (score !== null) {
+    const beside = Object.entries(baselinesOf([row, ...rows])).map(
+      ([key, value]) => `${key} ${formatMetric(score.metric, value)}`,
+    )
+    const when = score.final ? 'final' : `best, step ${score.step}`
+    const text = `mIoU ${formatMetric(score.metric, score.value)} % (${when})${beside.length > 0 ? ` · ${beside.join(' · ')}` : ''}`
+    out.push(truncateLine(line(printable(text)), width))
+  }
+  return out
+}
+
+function factsOf({ run }: Row): string {
+  if (run === null) return ''
+  const checkpoint = run.checkpoint === null ? 'no checkpoint yet' : `checkpoint at step ${run.checkpoint.step}`
+  return [run.where, run.host, checkpoint, run.warnings > 0 ? `${run.warnings} warnings` : '']
+    .filter(Boolean)
+    .join(' · ')
+}

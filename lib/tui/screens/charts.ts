@@ -1,0 +1,144 @@
+import { formatDuration } from '../../core/durations.ts'
+import { type ChartPoint, type ChartSeries, chartLines } from '../chart.ts'
+import { formatMetric } from '../format.ts'
+import { beside, EMPTY, type Line, line, SERIES_TONES, type Span, span, truncateLine } from '../lines.ts'
+import type { RunState } from '../reducer.ts'
+import { bucketMean, type Series } from '../series.ts'
+import { SMOOTHING, type View, type XAxis } from '../view.ts'
+import type { Scene } from './scene.ts'
+
+/** Panels of charts that share an x-axis, a zoom and a cursor. */
+
+export type Panel = { title: string; unit?: string; lines: { name: string; run: RunState; metric: string }[] }
+
+/** Signs of the lines in a legend, one for each dash pattern of the chart. */
+const SIGNS = ['━', '╍', '┅', '┉', '╌', '┄', '┈']
+
+const MIN_PANEL = 6
+
+/** The panels in as many columns as are readable; those that do not fit are reached by scrolling. */
+export function panelLines(panels: readonly Panel[], scene: Scene, height: number): Line[] {
+  const { width } = scene
+  const view = { ...scene.view, xAxis: axisOf(panels, scene.view.xAxis) }
+  const across = width >= 150 ? 3 : width >= 70 ? 2 : 1
+  const needed = Math.ceil(panels.length / across)
+  const shownRows = Math.max(1, Math.min(needed, Math.floor(height / MIN_PANEL)))
+  const first = Math.min(view.scroll, needed - shownRows)
+  const panelWidth = Math.floor((width - 2 * (across - 1)) / across)
+  const range = xRange(panels, view)
+  const out: Line[] = []
+  for (let r = 0; r < shownRows; r++) {
+    // the last row takes what the division left over
+    const panelHeight = Math.floor(height / shownRows) + (r < height % shownRows ? 1 : 0)
+    const part = panels.slice((first + r) * across, (first + r + 1) * across)
+    const blocks = part.map((panel) => ({
+      width: panelWidth,
+      lines: onePanel(panel, { ...scene, view }, panelWidth, panelHeight, range),
+    }))
+    out.push(...beside(blocks, 2))
+  }
+  return out
+}
+
+function onePanel(
+  panel: Panel,
+  scene: Scene,
+  width: number,
+  height: number,
+  range: readonly [number, number] | null,
+): Line[] {
+  const { view } = scene
+  const cursor = range === null || view.cursor === null ? undefined : range[0] + view.cursor * (range[1] - range[0])
+  const series = panel.lines.map(({ name, run, metric }, i): ChartSeries => {
+    const found = run.series[metric]
+    const points = found === undefined ? [] : pointsOf(run, found, view.xAxis)
+    return { name, tone: SERIES_TONES[i % SERIES_TONES.length], points, dash: scene.colour ? 0 : i % 4 }
+  })
+  const metric = panel.lines[0]?.metric ?? ''
+  const legend = panel.lines.flatMap(({ name, run, metric: m }, i): Span[] => {
+    const value = cursor === undefined ? lastValue(run, m) : valueAt(series[i].points, cursor)
+    if (value === undefined) return []
+    const sign = panel.lines.length > 1 ? `  ${SIGNS[scene.colour ? 0 : i % 4]} ${name} ` : '  '
+    return [
+      span(sign, SERIES_TONES[i % SERIES_TONES.length]),
+      span(formatMetric(m, value), Number.isFinite(value) ? 'plain' : 'bad'),
+    ]
+  })
+  const unit = panel.unit === undefined ? '' : ` ${panel.unit}`
+  const chart = chartLines(series, {
+    width,
+    height: height - 1,
+    logY: view.logY,
+    smoothing: SMOOTHING[view.smoothing],
+    window: range ?? undefined,
+    cursor,
+    formatX: (x) => formatX(x, view.xAxis),
+    formatY: (y) => formatMetric(metric, y),
+  })
+  return [truncateLine(line(span(`${panel.title}${unit}`, 'title'), ...legend), width), ...chart]
+}
+
+/** What the charts are set to; empty when nothing is out of the ordinary. */
+export function chartSettings(view: View): string {
+  const parts = [view.xAxis === 'epoch' ? 'x epoch where known' : `x ${view.xAxis}`]
+  if (view.logY) parts.push('log y')
+  if (view.smoothing > 0) parts.push(`smoothing ${SMOOTHING[view.smoothing]}`)
+  if (view.zoom > 0) parts.push(`last 1/${2 ** view.zoom}`)
+  return parts.join(' · ')
+}
+
+function formatX(x: number, axis: XAxis): string {
+  if (axis === 'time') return formatDuration(x)
+  return axis === 'epoch' ? `epoch ${x.toFixed(x < 10 ? 1 : 0)}` : `${Math.round(x)}`
+}
+
+const lastValue = (run: RunState, metric: string): number | undefined => run.last[metric] ?? run.series[metric]?.last
+
+function valueAt(points: readonly ChartPoint[], x: number): number | undefined {
+  return points.findLast((p) => p.x <= x)?.y
+}
+
+/** Points of a series along an axis. Time counts from the start of the attempt; an epoch needs the run to say `train/epoch`. */
+export function pointsOf(run: RunState, series: Series, axis: XAxis): ChartPoint[] {
+  const scale = epochsPerStep(run)
+  const start = run.series['train/loss']?.time[0] ?? series.time[0] ?? 0
+  const xOf = (i: number): number =>
+    axis === 'time'
+      ? series.time[i] - start
+      : axis === 'epoch' && scale !== null
+        ? series.step[i] * scale
+        : series.step[i]
+  return series.step.map((_, i) => ({
+    x: xOf(i),
+    y: bucketMean(series, i),
+    ...(series.count[i] > 1 ? { low: series.min[i], high: series.max[i] } : {}),
+  }))
+}
+
+/** Epochs only where every run says how many steps one has. */
+function axisOf(panels: readonly Panel[], wanted: XAxis): XAxis {
+  const known = panels.every((panel) => panel.lines.every(({ run }) => epochsPerStep(run) !== null))
+  return wanted === 'epoch' && !known ? 'step' : wanted
+}
+
+function epochsPerStep(run: RunState): number | null {
+  const epochs = run.series['train/epoch']
+  return epochs === undefined || epochs.lastStep <= 0 ? null : epochs.last / epochs.lastStep
+}
+
+/** The same part of the x-axis for all panels, so that what stands above each other belongs together. */
+function xRange(panels: readonly Panel[], view: View): readonly [number, number] | null {
+  let [low, high] = [Infinity, -Infinity]
+  for (const { run, metric } of panels.flatMap((p) => p.lines)) {
+    const series = run.series[metric]
+    if (series === undefined || series.step.length === 0) continue
+    const points = pointsOf(run, series, view.xAxis)
+    low = Math.min(low, points[0].x)
+    high = Math.max(high, points[points.length - 1].x)
+  }
+  if (low > high) return null
+  return [high - (high - low) / 2 ** view.zoom, high]
+}
+
+export const padTo = (lines: readonly Line[], height: number): Line[] =>
+  [...lines, ...Array.from({ length: Math.max(0, height - lines.length) }, () => EMPTY)].slice(0, height)
