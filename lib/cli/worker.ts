@@ -1,3 +1,4 @@
+import { runWorker } from '../run/worker.ts'
 import { defineCommand } from './command.ts'
 
 type Args = { rundir: string; force?: boolean }
@@ -9,7 +10,6 @@ export default defineCommand<Args, void>({
       .positional('rundir', { type: 'string', demandOption: true, describe: 'Folder of the run' })
       .option('force', { type: 'boolean', describe: 'Take the run over from a machine that cannot be asked' }),
   async run({ rundir, force }, { setExit }) {
-    const { runWorker } = await import('../run/worker.ts')
     setExit(await runWorker(rundir, { force }))
   },
 })
