@@ -10,6 +10,8 @@ const positiveInt = z.int().min(1)
 const fraction = z.number().min(0).max(1)
 /** A list with one entry a stage, or `auto`: derived from the dials as the paper derives it. */
 const perStage = z.union([z.literal('auto'), z.array(positiveInt).max(4)])
+/** One number for all grouping blocks, or a list with one for each. */
+const perBlock = z.union([z.number().positive(), z.array(z.number().positive()).min(1).max(3)]).default(1)
 /** Objects whose keys all have defaults may be left out. */
 const section = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).prefault({} as never)
 
@@ -130,18 +132,12 @@ const modelSchema = section({
       .describe(
         'The same for the group tokens of later stages, to which the projected tokens of the stage before are added; 0 in the reference',
       ),
-    earlyAssignSharpness: z
-      .number()
-      .positive()
-      .default(1)
-      .describe(
-        'Factor on the query and key projections of the assignment of every grouping block but the last at initialisation: without it the product of two near-uniform maps segments nothing on small data (docs/lab-log.md)',
-      ),
-    assignGain: z
-      .number()
-      .positive()
-      .default(1)
-      .describe('Factor on the value and output projections of the assignment at initialisation (docs/lab-log.md)'),
+    assignGain: perBlock.describe(
+      'Factor on the value and output projections of the assignment at initialisation: segments then carry what was assigned to them (docs/lab-log.md)',
+    ),
+    assignSharpness: perBlock.describe(
+      'Factor on the query and key projections of the assignment at initialisation: without it the product of two near-uniform maps segments nothing on small data (docs/lab-log.md)',
+    ),
   }),
 })
 
@@ -170,6 +166,8 @@ const lossSchema = section({
     .describe('Image-to-text and text-to-image losses averaged (code) or summed (paper Eq. 6 and 7)'),
 })
 
+const autoOrBoolean = z.union([z.literal('auto'), z.boolean()]).default('auto')
+
 const dataSchema = section({
   train: z
     .union([
@@ -185,6 +183,12 @@ const dataSchema = section({
     .enum(['none', 'crop-flip', 'reference'])
     .default('crop-flip')
     .describe('none; random resized crop and flip; or with RandAugment and random erasing as the reference'),
+  augmentations: section({
+    crop: autoOrBoolean.describe('Random resized crop'),
+    flip: autoOrBoolean.describe('Random mirror'),
+    randAugment: autoOrBoolean.describe('RandAugment rand-m9-mstd0.5-inc1'),
+    erasing: autoOrBoolean.describe('Random erasing by noise, p = 0.25'),
+  }).describe('Single switches over what data.augment chooses; auto: as it chooses'),
   cropScale: z.tuple([fraction, fraction]).default([0.08, 1]).describe('Area of the random crop over the image'),
   nounTags: z
     .enum(['reference', 'nouns', 'phrases'])
@@ -344,6 +348,14 @@ export const configSchema = inputSchema.transform((input, context): Config => {
       ['model', 'text', 'numHeads'],
       `must divide model.text.width (${model.text.width}), got ${model.text.numHeads}`,
     )
+  for (const key of ['assignGain', 'assignSharpness'] as const) {
+    const value = model.init[key]
+    if (Array.isArray(value) && value.length !== model.stages)
+      fail(
+        ['model', 'init', key],
+        `expected a number or ${model.stages} numbers, one for each grouping block, got ${value.length}`,
+      )
+  }
   if (input.data.cropScale[0] > input.data.cropScale[1]) fail(['data', 'cropScale'], 'expected [smallest, largest]')
   if (input.train.batchSize < 2) fail(['train', 'batchSize'], 'a contrastive loss needs at least 2 images in a batch')
   return { ...input, model: { ...model, ...lists } }

@@ -122,8 +122,8 @@ function groupingSpecs(
   groups: number,
 ): ParameterSpec[] {
   const { embedDim: width, assignment, init } = model
-  const gain = normal(0.02 * init.assignGain)
-  const sharpness = normal(0.02 * (stage < model.stages - 1 ? init.earlyAssignSharpness : 1))
+  const gain = normal(0.02 * ofBlock(init.assignGain, stage))
+  const sharpness = normal(0.02 * ofBlock(init.assignSharpness, stage))
   const cross = `${prefix}pre_assign_attn`
   return [
     ...normSpecs(`${prefix}norm_tokens`, width),
@@ -142,6 +142,8 @@ function groupingSpecs(
     ...mlpSpecs(`${prefix}mlp_channels`, width, Math.round(assignment.channelMlpRatio * width), width),
   ]
 }
+
+const ofBlock = (value: number | number[], block: number): number => (Array.isArray(value) ? value[block] : value)
 
 /** Group tokens of the stage before, carried over to this one. */
 const projectorSpecs = (model: ModelConfig, prefix: string, from: number, to: number) => [
