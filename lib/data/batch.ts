@@ -1,6 +1,6 @@
 import { UserError } from '../core/errors.ts'
 import { type RandomStream, randomStream } from '../core/rng.ts'
-import { augmentInto } from './augment.ts'
+import { augmentationOf, augmentInto } from './augment.ts'
 import { drawCaption, readCaptions } from './captions.ts'
 import { type Fault, SampleError } from './fault.ts'
 import { decodeImage, type Image } from './image.ts'
@@ -41,7 +41,7 @@ export function createBatchMaker(plan: StreamPlan, cacheBytes: number) {
   const tokenizer = loadTokenizer()
   const decoded = createPixelCache(cacheBytes)
   const bad = new Map<string, Fault>()
-  const augmentation = { size: imageSize, augment: data.augment, cropScale: data.cropScale }
+  const augmentation = augmentationOf(data, imageSize)
   const imageLength = imageSize * imageSize * 3
   const textLength = (1 + nouns) * contextLength
 
