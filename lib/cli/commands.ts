@@ -35,6 +35,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./leaderboard.ts'),
   },
   { usage: 'eval <runs..>', describe: 'Evaluate runs on a data set', load: () => import('./eval.ts') },
+  { usage: 'segment <images..>', describe: 'Segment images with a run', load: () => import('./segment.ts') },
   {
     usage: 'metrics',
     describe: 'mIoU and boundary IoU of a folder of predicted masks',

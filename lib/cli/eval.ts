@@ -6,7 +6,9 @@ import { openSegmentationSet } from '../data/segmentation-set.ts'
 import { bootstrapInterval } from '../eval/bootstrap.ts'
 import { type EvalResult, evaluateSegmentation } from '../eval/evaluate.ts'
 import { recordLateEvaluation } from '../run/late-eval.ts'
+import { protocolHash } from '../store/apply.ts'
 import { ingestRun } from '../store/ingest.ts'
+import { evaluationsOf } from '../store/runs.ts'
 import { tf } from '../tensor/index.ts'
 import { type Cell, type Context, defineCommand, withSet } from './command.ts'
 import { classIou, metricText, percent } from './format.ts'
@@ -118,8 +120,12 @@ async function evaluateRun(name: string, args: Args, context: Context): Promise<
   tf.dispose(params)
   let recorded: string | null = null
   if (args.limit === 0) {
+    const store = await context.store()
+    const before = evaluationsOf(store, Number(id.slice(3))).find((e) => e.protocol === protocolHash(result.protocol))
+    // What this evaluation cannot know, the untrained model's number, stays known.
+    result.baselines = { ...before?.baselines, ...result.baselines }
     recorded = recordLateEvaluation(run.dir, { step, ...result }, perImage)
-    ingestRun(await context.store(), run.dir)
+    ingestRun(store, run.dir)
   } else context.say(`${id}: a part of the split is not recorded`)
   const interval = bootstrapInterval(perImage, result.classNames.length, { resamples: 2000 })
   return { run: id, step, ...result, interval, recorded }

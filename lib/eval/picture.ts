@@ -139,7 +139,6 @@ function legend(shown: readonly number[], names: readonly string[], colours: rea
   const box = textHeight()
   const entries = shown.map((c) => {
     const entry = blank(box + 4 + textWidth(names[c]) + 10, box + 4, WHITE)
-    tag(entry, '', 2, 2, colours[c])
     for (let y = 1; y <= box; y++) for (let x = 0; x < box; x++) entry.data.set(colours[c], 3 * (y * entry.width + x))
     write(entry, names[c], box + 4, 2, BLACK)
     return entry

@@ -1,0 +1,136 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename, extname, join } from 'node:path'
+import { messageOf, UserError } from '../core/errors.ts'
+import { printable } from '../core/text.ts'
+import { decodeImage } from '../data/image.ts'
+import { encodeMaskPng } from '../data/png.ts'
+import { openSegmentationSet } from '../data/segmentation-set.ts'
+import { type Canvas, encodePng } from '../eval/canvas.ts'
+import { type ColourDepth, halfBlocks } from '../eval/half-blocks.ts'
+import { drawPicture, paintRegions } from '../eval/picture.ts'
+import { pictureOf } from '../eval/samples.ts'
+import { openSegmenter } from '../eval/segmenter.ts'
+import { type Cell, type Context, defineCommand, withSet } from './command.ts'
+import { percent } from './format.ts'
+import { loadModelOfRun, type ModelOfRun } from './model-of-run.ts'
+
+type Args = {
+  images: string[]
+  run: string
+  classes?: string
+  out?: string
+  weights?: 'best' | 'last'
+  set: string[]
+}
+
+type SegmentedImage = {
+  image: string
+  /** Picture of the groups and labels, and the labels as a palette PNG; null without --out. */
+  picture: string | null
+  labels: string | null
+  /** Share of the pixels of each class that was found, largest first. */
+  classes: { name: string; share: number }[]
+}
+
+type Shown = SegmentedImage & { canvas: Canvas }
+
+export default defineCommand<Args, { run: string; images: Shown[] }>({
+  kind: 'segmentations',
+  builder: (y) =>
+    withSet(y)
+      .positional('images', { type: 'string', array: true, demandOption: true, describe: 'JPEG, PNG or WebP files' })
+      .option('run', { type: 'string', default: '@last', describe: 'run12, 12, @last, @best or tag:x' })
+      .option('classes', {
+        type: 'string',
+        describe: 'Class names, separated by commas; "background" as the first is what is left over',
+      })
+      .option('out', { alias: 'o', type: 'string', describe: 'Folder for the pictures and label maps' })
+      .option('weights', { choices: ['best', 'last'] as const, describe: 'Which checkpoint (the run says: best)' }),
+  async run(args, context) {
+    const model = await loadModelOfRun(args.run, args.set, args.weights, context)
+    const { classNames, background } = await classesOf(args.classes, model, context)
+    const segmenter = await openSegmenter(model.params, model.config, classNames, background)
+    if (args.out !== undefined) mkdirSync(args.out, { recursive: true })
+    const images: Shown[] = []
+    for (const file of args.images) {
+      context.signal.throwIfAborted()
+      const image = await readImage(file)
+      const picture = await pictureOf(segmenter, segmenter.options.shortSide, image, classNames)
+      const name = basename(file, extname(file))
+      const write = (suffix: string, bytes: Uint8Array): string | null => {
+        if (args.out === undefined) return null
+        const path = join(args.out, `${name}${suffix}.png`)
+        writeFileSync(path, bytes)
+        return path
+      }
+      images.push({
+        image: file,
+        picture: write('', encodePng(drawPicture(picture))),
+        labels: write('-labels', encodeMaskPng(picture.labels, image.width, image.height)),
+        classes: sharesOf(picture.labels, classNames),
+        canvas: paintRegions(image, picture.labels, (c) => picture.colours[c]),
+      })
+    }
+    return { run: model.run.identity.id, images }
+  },
+  json: ({ run, images }) => ({ run, images: images.map(({ canvas: _, ...rest }) => rest) }),
+  print({ images }, out) {
+    const depth = colourDepth()
+    for (const { canvas, image } of images) {
+      if (!process.stdout.isTTY || depth === 'none') break
+      out.line(printable(image))
+      for (const line of halfBlocks(canvas, Math.min(out.width, 80) - 1, 24, depth)) out.line(line)
+    }
+    out.table({
+      columns: [{ name: 'image', weight: 5 }, { name: 'classes', weight: 9 }, { name: 'picture' }],
+      rows: images.map((image): Cell[] => [
+        image.image,
+        image.classes.map(({ name, share }) => `${name} ${percent(share)}`).join(', '),
+        image.picture,
+      ]),
+    })
+  },
+})
+
+/** The classes that were asked for, or those the run is evaluated on. */
+async function classesOf(
+  text: string | undefined,
+  { config }: ModelOfRun,
+  { home }: Context,
+): Promise<{ classNames: string[]; background: boolean }> {
+  if (text === undefined) return openSegmentationSet({ ...config.eval.voc, home, scenes: config.data.scenes })
+  const classNames = text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
+  const background = classNames[0] === 'background'
+  if (classNames.length < (background ? 2 : 1) || classNames.length > 255)
+    throw new UserError(`--classes ${printable(text)}: expected 1 to 255 names.`, { hint: '--classes "cat,dog,grass"' })
+  return { classNames, background }
+}
+
+async function readImage(file: string) {
+  try {
+    return await decodeImage(await readFile(file))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new UserError(`The image ${printable(file)} is not there.`)
+    throw new UserError(`${printable(file)} is no image that can be read: ${printable(messageOf(error))}.`)
+  }
+}
+
+function sharesOf(labels: Uint8Array, classNames: readonly string[]): { name: string; share: number }[] {
+  const areas = new Uint32Array(classNames.length)
+  for (let i = 0; i < labels.length; i++) areas[labels[i]]++
+  return classNames
+    .map((name, c) => ({ name, share: areas[c] / labels.length }))
+    .filter(({ share }) => share > 0)
+    .sort((a, b) => b.share - a.share)
+}
+
+function colourDepth(): ColourDepth {
+  const { NO_COLOR, COLORTERM, TERM } = process.env
+  if (NO_COLOR || TERM === 'dumb') return 'none'
+  return /truecolor|24bit/.test(COLORTERM ?? '') ? 'true' : '256'
+}
