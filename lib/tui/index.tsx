@@ -1,0 +1,161 @@
+import { EventEmitter } from 'node:events'
+import { render } from 'ink'
+import { messageOf } from '../core/errors.ts'
+import type { Observe } from '../core/updates.ts'
+import { App } from './app.tsx'
+import { wantsColour } from './can-show.ts'
+import { guardTerminal, listenForSignals, suspend } from './guard.ts'
+import { createLab, type Lab } from './lab.ts'
+import { createSystemReader } from './system.ts'
+import { openTerminal, type Terminal } from './terminal.ts'
+import type { Intent, Outcome } from './view.ts'
+
+export type ScreenActions = {
+  /** Asks a run to finish its step, save and end. */
+  stopRun?: (run: string) => Promise<void> | void
+  /** Retries a failed run, resumes a stopped one. */
+  retryRun?: (run: string) => Promise<void> | void
+  tagRun?: (run: string, tag: string) => Promise<void> | void
+  noteRun?: (run: string, note: string) => Promise<void> | void
+  /** The last lines of what the worker of a run printed. */
+  readLog?: (run: string) => readonly string[]
+}
+
+export type ScreenOptions = {
+  /** Calls the listener for every update from the first; returns how to stop. */
+  subscribe: (listener: Observe) => () => void
+  actions?: ScreenActions
+  /** Folder whose disk the system screen shows. */
+  home: string
+  /** Closes the screen from outside, with `done`. */
+  signal?: AbortSignal
+  stdout?: NodeJS.WriteStream
+  stdin?: NodeJS.ReadStream
+  env?: NodeJS.ProcessEnv
+  now?: () => number
+}
+
+const TICK_MS = 1000
+
+/**
+ * Shows the live screen until the person leaves it, and says how: the runs go on (`detach`), end after their step (`stop`), end at
+ * once (`cancel`), or there was nothing left to decide (`done`, also on a signal). The terminal is left as it was found, whatever happens.
+ */
+export async function showScreen(options: ScreenOptions): Promise<Outcome> {
+  const { stdout = process.stdout, stdin = process.stdin, env = process.env, now = Date.now, actions = {} } = options
+  const terminal = openTerminal(stdout)
+  const restore = guardTerminal(terminal, stdin)
+  let leave: (outcome: Outcome) => void = () => {}
+  let crash: (error: unknown) => void = () => {}
+  const left = new Promise<Outcome>((resolve, reject) => {
+    leave = resolve
+    crash = reject
+  })
+  const lab = createLab({
+    width: stdout.columns || 80,
+    height: Math.max(2, (stdout.rows || 24) - 1),
+    colour: wantsColour(env),
+    now,
+    readSystem: createSystemReader(options.home, now),
+    readLog: actions.readLog ?? (() => []),
+    intend: (intent) => carryOut(intent, { actions, lab, leave, suspend: () => suspend(terminal, stdin, lab.tick) }),
+  })
+  const resize = () => {
+    terminal.invalidate()
+    lab.resize({ width: stdout.columns || 80, height: Math.max(2, (stdout.rows || 24) - 1) })
+  }
+  const dispose = [
+    restore,
+    listenForSignals(() => leave('done'), terminal, stdin),
+    catchConsole(lab),
+    options.subscribe(lab.observe),
+    every(TICK_MS, lab.tick),
+    on(stdout, 'resize', resize),
+  ]
+  options.signal?.addEventListener('abort', () => leave('done'), { once: true })
+  if (options.signal?.aborted) leave('done')
+  try {
+    terminal.enter()
+    // debug: every frame comes whole and at once, and nothing else is written; the terminal above draws what changed
+    const ink = render(<App lab={lab} />, {
+      stdout: frameSink(stdout, terminal),
+      stdin,
+      debug: true,
+      exitOnCtrlC: false,
+    })
+    ink.waitUntilExit().then(() => leave('done'), crash)
+    dispose.unshift(() => ink.unmount())
+    return await left
+  } finally {
+    for (const undo of dispose) undo()
+  }
+}
+
+type Doing = { actions: ScreenActions; lab: Lab; leave: (outcome: Outcome) => void; suspend: () => void }
+
+function carryOut(intent: Exclude<Intent, { type: 'notice' }>, { actions, lab, leave, suspend }: Doing): void {
+  const attempt = (what: string, action: (() => Promise<void> | void) | undefined) => {
+    if (action === undefined) {
+      lab.notice(`${what} is not possible here`)
+      return
+    }
+    lab.notice(`${what} …`)
+    // the promise's own chain, so that what throws at once and what rejects later are told alike
+    Promise.resolve()
+      .then(action)
+      .then(
+        () => lab.notice(`${what}: done`),
+        (error: unknown) => lab.notice(`${what}: ${messageOf(error)}`),
+      )
+  }
+  const { stopRun, retryRun, tagRun, noteRun } = actions
+  if (intent.type === 'leave') leave(intent.outcome)
+  else if (intent.type === 'stop') attempt(`stop ${intent.run}`, stopRun && (() => stopRun(intent.run)))
+  else if (intent.type === 'retry') attempt(`retry ${intent.run}`, retryRun && (() => retryRun(intent.run)))
+  else if (intent.type === 'tag') attempt(`tag ${intent.run}`, tagRun && (() => tagRun(intent.run, intent.text)))
+  else if (intent.type === 'note') attempt(`note to ${intent.run}`, noteRun && (() => noteRun(intent.run, intent.text)))
+  else suspend()
+}
+
+/** To Ink a terminal; what it writes are frames, which the terminal draws. */
+function frameSink(stdout: NodeJS.WriteStream, terminal: Terminal): NodeJS.WriteStream {
+  const sink = Object.assign(new EventEmitter(), {
+    isTTY: true,
+    write(text: string, done?: () => void) {
+      // Ink also shows and hides the cursor, which is the terminal's business here
+      if (text !== '' && !/^(\u001b\[\?25[hl])+$/.test(text)) terminal.paint(text)
+      done?.()
+      return true
+    },
+  })
+  Object.defineProperties(sink, {
+    columns: { get: () => stdout.columns || 80 },
+    rows: { get: () => stdout.rows || 24 },
+  })
+  return sink as unknown as NodeJS.WriteStream
+}
+
+/** What other code prints would land in the middle of the screen: it becomes a message on it. */
+function catchConsole(lab: Lab): () => void {
+  const own = { log: console.log, info: console.info, warn: console.warn, error: console.error }
+  const say =
+    (level: 'info' | 'warning' | 'error') =>
+    (...parts: unknown[]) =>
+      lab.observe({ type: 'message', level, text: parts.map(String).join(' ') })
+  Object.assign(console, { log: say('info'), info: say('info'), warn: say('warning'), error: say('error') })
+  return () => {
+    Object.assign(console, own)
+  }
+}
+
+function every(ms: number, action: () => void): () => void {
+  const timer = setInterval(action, ms)
+  return () => clearInterval(timer)
+}
+
+function on(emitter: NodeJS.WriteStream, event: string, listener: () => void): () => void {
+  emitter.on(event, listener)
+  return () => {
+    emitter.off(event, listener)
+  }
+}

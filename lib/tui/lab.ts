@@ -1,0 +1,116 @@
+import type { Observe } from '../core/updates.ts'
+import { isLive, type Row, rowsOf } from './pace.ts'
+import { EMPTY_STATE, reduce } from './reducer.ts'
+import { visibleRows } from './rows.ts'
+import type { Scene } from './screens/scene.ts'
+import type { SystemState } from './system.ts'
+import { type Intent, pressKey, START_VIEW, selectedRow } from './view.ts'
+
+/**
+ * What stands between the stream of updates, the keys and the drawing: keeps the state and the view, and says when to draw.
+ * Updates are drawn at most every `FRAME_MS`, keys at once.
+ */
+export type Lab = {
+  observe: Observe
+  press(key: string): void
+  scene(): Scene
+  resize(size: { width: number; height: number }): void
+  /** Clock, machine and worker log; called about once a second. */
+  tick(): void
+  notice(text: string): void
+  onChange(draw: () => void): () => void
+}
+
+export type LabOptions = {
+  width: number
+  height: number
+  colour: boolean
+  now: () => number
+  readSystem: (pids: readonly number[]) => SystemState
+  readLog: (run: string) => readonly string[]
+  intend: (intent: Exclude<Intent, { type: 'notice' }>) => void
+}
+
+/** Four frames a second are plenty for numbers that come once or twice. */
+const FRAME_MS = 250
+const NOTICE_MS = 4000
+
+export function createLab(options: LabOptions): Lab {
+  const { now } = options
+  let state = EMPTY_STATE
+  let view = START_VIEW
+  let typed = ''
+  let size = { width: options.width, height: options.height }
+  let system: SystemState | null = null
+  let workerLog: readonly string[] = []
+  let notice: { text: string; until: number } | null = null
+  let drawing: NodeJS.Timeout | null = null
+  const listeners = new Set<() => void>()
+  const draw = () => {
+    if (drawing !== null) clearTimeout(drawing)
+    drawing = null
+    for (const listener of listeners) listener()
+  }
+  const drawSoon = () => {
+    drawing ??= setTimeout(draw, FRAME_MS)
+  }
+  const rows = (): Row[] => rowsOf(state)
+  const selectedRun = (): string | null => selectedRow(visibleRows(rows(), view), view.selected)?.runName ?? null
+
+  function readOutside(): void {
+    if (view.screen === 'system') {
+      const pids = rows().flatMap(({ run, status }) => (run !== null && isLive(status) && run.pid > 0 ? [run.pid] : []))
+      system = options.readSystem(pids)
+    }
+    const run = selectedRun()
+    workerLog = view.screen === 'logs' && run !== null ? options.readLog(run) : []
+  }
+
+  return {
+    observe(update) {
+      state = reduce(state, update)
+      drawSoon()
+    },
+    press(key) {
+      const all = rows()
+      const visible = visibleRows(all, view)
+      const busy =
+        state.done === null &&
+        (state.preparing !== null || all.some(({ status }) => isLive(status) || status === 'queued'))
+      const before = view
+      const step = pressKey(view, typed, key, { rows: visible, busy, page: Math.max(1, size.height - 6) })
+      view = step.view
+      typed = step.typed
+      if (step.intent?.type === 'notice') notice = { text: step.intent.text, until: now() + NOTICE_MS }
+      else if (step.intent !== null) options.intend(step.intent)
+      if (view.screen !== before.screen || view.selected !== before.selected) readOutside()
+      draw()
+    },
+    scene() {
+      const all = rows()
+      const visible = visibleRows(all, view)
+      const told = notice !== null && notice.until > now() ? notice.text : null
+      const { colour } = options
+      return { state, view, typed, rows: all, visible, ...size, now: now(), colour, notice: told, system, workerLog }
+    },
+    resize(next) {
+      size = next
+      draw()
+    },
+    tick() {
+      readOutside()
+      draw()
+    },
+    notice(text) {
+      notice = { text, until: now() + NOTICE_MS }
+      draw()
+    },
+    onChange(listener) {
+      listeners.add(listener)
+      return () => {
+        listeners.delete(listener)
+        if (listeners.size === 0 && drawing !== null) clearTimeout(drawing)
+      }
+    },
+  }
+}
