@@ -19,6 +19,7 @@ import type { SweepFile } from '../sweep/spec.ts'
 import type { Context } from './command.ts'
 import { openDisplay } from './display.ts'
 import { listenForOrders } from './orders.ts'
+import { screenActions } from './screen-actions.ts'
 
 /** What `gvx sweep`, `gvx train` and `gvx resume` ask for. */
 export type SessionRequest = {
@@ -75,7 +76,13 @@ export async function runSession(request: SessionRequest, context: Context): Pro
   const working = plan.filter(({ planned }) => planned.action !== 'skip').map(({ point }) => point.config)
   const jobs = request.jobs ?? (working.length === 0 ? 1 : fittingJobs(working, machine))
   const orders = listenForOrders()
-  const display = await openDisplay({ plain: request.plain, home, store, write: context.write, say: context.say })
+  const retries: string[] = []
+  const display = await openDisplay({
+    plain: request.plain,
+    home,
+    actions: screenActions(home, store, (run) => void retries.push(run)),
+    write: context.write,
+  })
   display.outcome.then((outcome) => outcome !== 'done' && orders.give(outcome))
   try {
     if (working.length > 0) await prepareData(working, home, display.observe)
@@ -93,6 +100,7 @@ export async function runSession(request: SessionRequest, context: Context): Pro
       ingest: createIngest(store, display.observe),
       maxFailures: request.maxFailures,
       force: request.force,
+      takeRetries: () => retries.splice(0),
     })
     await display.close()
     if (result.detached) await leave(plan, result, request, context)

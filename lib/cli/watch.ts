@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { EXIT } from '../core/errors.ts'
 import { plural } from '../core/text.ts'
 import type { Observe, PlannedPoint, RunStatus, Update } from '../core/updates.ts'
+import { localLauncher } from '../launch/local.ts'
 import { cancelRun, stopRun } from '../launch/signal.ts'
 import { listRuns, openRun, type RunFolder, type RunIdentity, readRunConfig } from '../run/folder.ts'
 import { readRunState } from '../run/follow.ts'
@@ -9,9 +10,11 @@ import { hasEnded } from '../run/status.ts'
 import { readMarks } from '../store/marks.ts'
 import { resolveRunName } from '../store/names.ts'
 import { createWatcher } from '../store/watch.ts'
+import { thisMachine, threadsEach } from '../sweep/capacity.ts'
 import { listSweeps, type SweepRecord } from '../sweep/record.ts'
 import { defineCommand } from './command.ts'
 import { openDisplay } from './display.ts'
+import { screenActions } from './screen-actions.ts'
 
 type Args = { runs: string[] }
 
@@ -42,7 +45,8 @@ export default defineCommand<Args, void>({
     const leaving = new AbortController()
     const leave = () => leaving.abort()
     process.once('SIGINT', leave)
-    const display = await openDisplay({ plain: args.plain ?? false, home, store, write: context.write, say })
+    const actions = screenActions(home, store, (run) => goOnWith(home, run))
+    const display = await openDisplay({ plain: args.plain ?? false, home, actions, write: context.write })
     const left = display.outcome.then((outcome) => {
       leave()
       return outcome
@@ -145,6 +149,12 @@ function summaryOf(status: ReadonlyMap<string, RunStatus>): Update {
   const count = (...wanted: RunStatus[]) => [...status.values()].filter((s) => wanted.includes(s)).length
   const ended = { finished: count('finished'), failed: count('failed', 'lost'), stopped: count('stopped', 'preempted') }
   return { type: 'session.done', ...ended, skipped: 0 }
+}
+
+/** A worker for a run that has ended, started from the screen; it takes the share of one among all that run. */
+async function goOnWith(home: string, run: string): Promise<void> {
+  const live = listRuns(home).filter(({ dir }) => !hasEnded(readRunState(dir).status)).length
+  await localLauncher().start(openRun(home, run), { threads: threadsEach(live + 1, thisMachine()) })
 }
 
 function endAll(

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { messageOf } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
 import type { RunFolder } from '../run/folder.ts'
+import { workerLogFile } from '../run/worker-log.ts'
 import { attemptsOf, recordFailedStart } from './failed-start.ts'
 import type { Launcher } from './launcher.ts'
 
@@ -21,7 +21,7 @@ export function localLauncher(command: string[] = [process.execPath, GVX, 'worke
     name: 'local',
     async start(run, { threads, force }) {
       const before = attemptsOf(run)
-      const log = join(run.dir, `worker.${before + 1}.log`)
+      const log = workerLogFile(run.dir, before + 1)
       const args = [...command.slice(1), run.dir, ...(force ? ['--force'] : [])]
       const output = openSync(log, 'a', 0o600)
       const child = spawn(command[0], args, {

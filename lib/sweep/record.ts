@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PlannedPoint } from '../core/updates.ts'
 import { replaceFile } from '../run/disk.ts'
@@ -12,7 +12,7 @@ export type SweepRecord = {
   file: string
   question: string
   metric: { name: string; goal: 'max' | 'min' }
-  /** Milliseconds since the epoch of the latest start. */
+  /** Milliseconds since the epoch. */
   updated: number
   points: { key: string; label: string; seed: number; configHash: string; run: string | null }[]
 }
@@ -21,6 +21,7 @@ const sweepsFolder = (home: string): string => join(runsFolder(home), 'sweeps')
 
 export function recordSweep(home: string, sweep: SweepFile, points: readonly PlannedPoint[]): void {
   if (sweep.file === null) return
+  const earlier = readRecord(home, sweep.id)?.points ?? []
   const record: SweepRecord = {
     id: sweep.id,
     name: sweep.name,
@@ -28,20 +29,36 @@ export function recordSweep(home: string, sweep: SweepFile, points: readonly Pla
     question: sweep.spec.question,
     metric: sweep.spec.metric,
     updated: Date.now(),
-    points: points.map(({ key, label, seed, configHash, run }) => ({ key, label, seed, configHash, run })),
+    points: [
+      ...points.map(({ key, label, seed, configHash, run }) => ({ key, label, seed, configHash, run })),
+      ...earlier.filter(({ key, run }) => run !== null && !points.some((point) => point.key === key)),
+    ],
   }
   mkdirSync(sweepsFolder(home), { recursive: true, mode: 0o700 })
   replaceFile(join(sweepsFolder(home), `${sweep.id}.json`), `${JSON.stringify(record, null, 2)}\n`)
 }
 
+/** Points with runs that an earlier start of the sweep had, of labels that the file knows no longer. */
+export function vanishedPoints(home: string, sweep: SweepFile): SweepRecord['points'] {
+  if (sweep.file === null || sweep.spec.points === undefined) return []
+  const before = readRecord(home, sweep.id)
+  const labels = Object.keys(sweep.spec.points)
+  const known = (label: string) => labels.some((name) => label === name || label.startsWith(`${name}, `))
+  return (before?.points ?? []).filter(({ run, label }) => run !== null && !known(label))
+}
+
 /** Sweeps that were ever started here. */
 export function listSweeps(home: string): SweepRecord[] {
+  const folder = sweepsFolder(home)
+  const names = existsSync(folder) ? readdirSync(folder) : []
+  return names.flatMap((name) => (name.endsWith('.json') ? (readRecord(home, name.slice(0, -5)) ?? []) : []))
+}
+
+function readRecord(home: string, id: string): SweepRecord | null {
   try {
-    return readdirSync(sweepsFolder(home))
-      .filter((name) => name.endsWith('.json'))
-      .map((name) => JSON.parse(readFileSync(join(sweepsFolder(home), name), 'utf8')) as SweepRecord)
+    return JSON.parse(readFileSync(join(sweepsFolder(home), `${id}.json`), 'utf8')) as SweepRecord
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
   }
 }

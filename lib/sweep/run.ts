@@ -9,7 +9,7 @@ import type { Provenance } from '../run/provenance.ts'
 import { hasEnded } from '../run/status.ts'
 import { pointIdentity } from './known.ts'
 import type { PlanEntry } from './plan.ts'
-import { recordSweep } from './record.ts'
+import { recordSweep, vanishedPoints } from './record.ts'
 import type { SweepFile } from './spec.ts'
 import { isAbandoned, launchTask, openTask, refreshTask, type Task } from './task.ts'
 
@@ -38,11 +38,14 @@ export type SweepOptions = {
   maxFailures: number
   /** Takes over runs whose machine cannot be asked. */
   force: boolean
+  /** Runs of this sweep that somebody wants tried again; asked before every look, each is named once. */
+  takeRetries?: () => string[]
   /** Milliseconds between two looks at the logs. */
   pollMs?: number
 }
 
-export type SweepResult = { finished: number; failed: number; stopped: number; skipped: number; detached: boolean }
+type Ending = 'finished' | 'failed' | 'stopped' | 'skipped'
+export type SweepResult = Record<Ending, number> & { detached: boolean }
 
 /**
  * Works through a plan: starts workers, reads their logs, ends when every point has. The workers are processes of their
@@ -53,11 +56,13 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   const points = plan.map(({ planned }) => ({ ...planned }))
   const queue = plan.filter(({ planned }) => planned.action !== 'skip' && planned.action !== 'running')
   const tasks: Task[] = []
-  const result: SweepResult = { finished: 0, failed: 0, stopped: 0, skipped: 0, detached: false }
+  const endings = new Map<string, Ending>()
   let urged = 'go' as Order
 
+  const gone = vanishedPoints(home, sweep)
   observe({ type: 'session', title: sweep.name, question: sweep.spec.question, file: sweep.file, jobs, points })
   recordSweep(home, sweep, points)
+  for (const { key, run } of gone) say('info', `${key} is no longer in the file; ${run} is left alone`)
   for (const entry of plan) {
     if (entry.planned.action === 'skip') showSkipped(entry)
     if (entry.planned.action === 'running') takeUp(entry, openRun(home, entry.planned.run!))
@@ -65,20 +70,20 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
 
   while (queue.length > 0 || tasks.length > 0) {
     obey(order())
-    if ((urged as Order) === 'detach') return { ...result, detached: true }
+    if ((urged as Order) === 'detach') return { ...count(), detached: true }
+    for (const run of options.takeRetries?.() ?? []) requeue(run)
     while (queue.length > 0 && tasks.length < jobs) await begin(queue.shift()!)
     for (const task of [...tasks]) await look(task)
     if (tasks.length > 0) await sleep(pollMs)
   }
-  const { finished, failed, stopped, skipped } = result
-  observe({ type: 'session.done', finished, failed, stopped, skipped })
-  return result
+  observe({ type: 'session.done', ...count() })
+  return { ...count(), detached: false }
 
   function obey(wish: Order): void {
     if (wish === 'go' || wish === urged || urged === 'cancel') return
     urged = wish
     if (wish === 'detach') return
-    result.stopped += queue.splice(0).length
+    for (const { planned } of queue.splice(0)) endings.set(planned.key, 'stopped')
     const how = wish === 'stop' ? 'finish their step and save a checkpoint' : 'are ended at once'
     if (tasks.length > 0) say('info', `${plural(tasks.length, 'worker')}: ${how}`)
   }
@@ -144,15 +149,30 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
       return launchTask(task, options)
     }
     drop(task, 'failed')
-    if (result.failed >= options.maxFailures && urged === 'go') {
-      say('error', `${plural(result.failed, 'point')} failed: the sweep stops`)
+    const { failed: failures } = count()
+    if (failures >= options.maxFailures && urged === 'go') {
+      say('error', `${plural(failures, 'point')} failed: the sweep stops`)
       obey('stop')
     }
   }
 
-  function drop(task: Task, as: 'finished' | 'failed' | 'stopped'): void {
+  function drop(task: Task, as: Ending): void {
     tasks.splice(tasks.indexOf(task), 1)
-    result[as] += 1
+    endings.set(task.entry.planned.key, as)
+  }
+
+  /** Somebody at the screen wants a point that has ended to go on. */
+  function requeue(run: string): void {
+    const point = points.find((candidate) => candidate.run === run)
+    const entry = plan.find(({ planned }) => planned.key === point?.key)
+    if (!entry || urged !== 'go' || !endings.delete(entry.planned.key)) return
+    queue.unshift({ ...entry, planned: { ...entry.planned, run } })
+  }
+
+  function count(): Record<Ending, number> {
+    const total = { finished: 0, failed: 0, stopped: 0, skipped: 0 }
+    for (const ending of endings.values()) total[ending] += 1
+    return total
   }
 
   /** A point that needs no work still shows what its run found; one that failed before counts as failed. */
@@ -160,7 +180,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
     const folder = openRun(home, entry.planned.run!)
     const { state } = openTask(entry, folder, observe)
     options.ingest(folder.dir)
-    result[state.status === 'failed' ? 'failed' : 'skipped'] += 1
+    endings.set(entry.planned.key, state.status === 'failed' ? 'failed' : 'skipped')
   }
 
   function say(level: 'info' | 'warning' | 'error', text: string): void {
