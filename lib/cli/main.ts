@@ -97,13 +97,20 @@ async function parse(
     })
   }
   return new Promise((done, failed) => {
-    parser.parse([...argv], {}, (error: Error | undefined, args: unknown, output: string) => {
+    parser.parse(joinSort(argv), {}, (error: Error | undefined, args: unknown, output: string) => {
       if (!error) done({ args: args as Record<string, unknown>, output })
       else if (error instanceof UserError) failed(error)
       else usageError(error, entry, output).then(failed, failed)
     })
   })
 }
+
+/** `--sort -voc.mIoU` as people write it; yargs would take the value for options. */
+const joinSort = (argv: readonly string[]): string[] =>
+  argv.flatMap((arg, i) => {
+    if (arg === '--sort' && argv[i + 1]?.startsWith('-')) return []
+    return argv[i - 1] === '--sort' && arg.startsWith('-') ? [`--sort=${arg}`] : [arg]
+  })
 
 const withFormats = (y: Argv): Argv =>
   y

@@ -64,10 +64,9 @@ export function resolveField(store: Store, name: string): Field | null {
 
 /** Every name that `resolveField` knows of itself, for suggestions and completion. */
 export function fieldNames(store: Store): string[] {
-  const metrics = store.sql('SELECT name FROM metric_names ORDER BY name').pluck().all() as string[]
+  const metrics = store.values('SELECT name FROM metric_names ORDER BY name').all() as string[]
   const results = store
-    .sql(`SELECT DISTINCT e.dataset || '.' || v.name FROM evaluations e JOIN eval_values v ON v.evaluation = e.id`)
-    .pluck()
+    .values(`SELECT DISTINCT e.dataset || '.' || v.name FROM evaluations e JOIN eval_values v ON v.evaluation = e.id`)
     .all() as string[]
   return [...Object.keys(COLUMNS), ...configKeys.keys(), ...results, ...metrics]
 }

@@ -87,15 +87,14 @@ export function parseFilter(store: Store, text: string): Condition {
           hint: HINT,
         },
       )
-    // SQLite puts every text above every number: a comparison with a number holds only for numbers.
-    values.push(...field.values, numeric ? number : value.text)
-    const type = numeric ? "typeof(v) IN ('integer', 'real')" : "typeof(v) = 'text'"
     if (field.many) {
-      values.splice(values.length - 1, 1)
-      values.push(value.text)
+      values.push(...field.values, value.text)
       const exists = `EXISTS (SELECT 1 FROM (${field.sql}) WHERE v = ?)`
       return op === '!=' ? `NOT ${exists}` : exists
     }
+    // SQLite puts every text above every number: a comparison with a number holds only for numbers.
+    values.push(numeric ? number : value.text, ...field.values)
+    const type = numeric ? "typeof(v) IN ('integer', 'real')" : "typeof(v) = 'text'"
     if (op === '!=') return `coalesce((SELECT NOT (${type} AND v = ?) FROM (SELECT ${field.sql} AS v)), 1)`
     return `coalesce((SELECT ${type} AND v ${op} ? FROM (SELECT ${field.sql} AS v)), 0)`
   }

@@ -80,7 +80,7 @@ export function leaderboard(store: Store, options: LeaderboardOptions = {}): Lea
   if (scores.length === 0 && options.metric) refuseUnknownMetric(store, options.metric)
   const tables = groupBy(scores, (s) => (options.mixed ? s.dataset : `${s.dataset} ${s.protocol}`))
   return [...tables.values()]
-    .sort((a, b) => Math.max(...b.map((s) => s.t)) - Math.max(...a.map((s) => s.t)))
+    .sort((a, b) => newest(b).t - newest(a).t || newest(b).run - newest(a).run)
     .map((table) => {
       const configs = [
         ...groupBy(table, (s) => (options.mixed ? `${s.config_hash} ${s.protocol}` : s.config_hash)).values(),
@@ -99,15 +99,17 @@ export function leaderboard(store: Store, options: LeaderboardOptions = {}): Lea
     })
 }
 
+const newest = (scores: Score[]): Score => scores.reduce((a, b) => (b.t >= a.t ? b : a))
+
 function configRow(scores: Score[]): LeaderboardRow {
   const values = scores.map((s) => numberOf(s.value, s.kind))
   const mean = values.reduce((a, b) => a + b, 0) / values.length
-  const newest = scores.at(-1)!
+  const last = scores.at(-1)!
   return {
     rank: null,
-    name: newest.label,
+    name: last.label,
     kind: 'config',
-    configHash: newest.config_hash,
+    configHash: last.config_hash,
     mean: Number.isFinite(mean) ? mean : Number.NaN,
     std: Number.isFinite(mean) ? standardDeviation(values, mean) : null,
     n: values.length,
@@ -157,7 +159,7 @@ function baselineRows(scores: Score[]): LeaderboardRow[] {
 }
 
 function refuseUnknownMetric(store: Store, metric: string): void {
-  const known = store.sql('SELECT DISTINCT name FROM eval_values ORDER BY name').pluck().all() as string[]
+  const known = store.values('SELECT DISTINCT name FROM eval_values ORDER BY name').all() as string[]
   if (known.length > 0 && !known.includes(metric))
     throw new UserError(`no evaluation has a value ${printable(metric)}.`, { hint: `there are ${known.join(', ')}` })
 }

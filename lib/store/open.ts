@@ -10,8 +10,12 @@ export type Store = {
   file: string
   db: Database.Database
   readonly: boolean
-  /** Prepared statements by their text: preparing costs more than running a small one. */
+  /**
+   * Prepared statements by their text: preparing costs more than running a small one. They are shared, so a caller must not change
+   * what they return (`pluck`, `raw`): `values` has one that gives the first column.
+   */
   sql(text: string): Database.Statement
+  values(text: string): Database.Statement
   close(): void
 }
 
@@ -66,20 +70,24 @@ function open(file: string, home: string, readonly: boolean): Store {
   } catch (error) {
     throw databaseError(file, error)
   }
-  const statements = new Map<string, Database.Statement>()
+  const cached = (prepare: (text: string) => Database.Statement) => {
+    const statements = new Map<string, Database.Statement>()
+    return (text: string) => {
+      let statement = statements.get(text)
+      if (!statement) {
+        statement = prepare(text)
+        statements.set(text, statement)
+      }
+      return statement
+    }
+  }
   return {
     home,
     file,
     db,
     readonly,
-    sql(text) {
-      let statement = statements.get(text)
-      if (!statement) {
-        statement = db.prepare(text)
-        statements.set(text, statement)
-      }
-      return statement
-    },
+    sql: cached((text) => db.prepare(text)),
+    values: cached((text) => db.prepare(text).pluck()),
     close: () => db.close(),
   }
 }

@@ -245,15 +245,15 @@ export function seriesOf(
   metric: string,
   { maxPoints = 100_000, upTo = Number.MAX_SAFE_INTEGER }: { maxPoints?: number; upTo?: number } = {},
 ): Series {
-  const name = store.sql('SELECT id FROM metric_names WHERE name = ?').pluck().get(metric) as number | undefined
+  const name = store.values('SELECT id FROM metric_names WHERE name = ?').get(metric) as number | undefined
   const series: Series = { steps: [], values: [], t: [] }
   if (name === undefined) return series
-  const count = store.sql('SELECT count FROM summaries WHERE run = ? AND name = ?').pluck().get(id, name) as
+  const count = store.values('SELECT count FROM summaries WHERE run = ? AND name = ?').get(id, name) as
     | number
     | undefined
   const stride = Math.max(1, Math.ceil((count ?? 0) / maxPoints))
-  const rows = store
-    .sql(
+  const rows = store.db
+    .prepare(
       `SELECT m.step, m.kind, m.value, s.t FROM metrics m LEFT JOIN steps s ON s.run = m.run AND s.step = m.step
        WHERE m.run = ? AND m.name = ? AND m.step <= ? ORDER BY m.step`,
     )

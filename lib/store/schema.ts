@@ -22,7 +22,8 @@ export const numberOf = (value: number | null, kind: number): number =>
         ? -Infinity
         : Number.NaN
 
-const KIND_NAME = `CASE kind WHEN 0 THEN 'finite' WHEN 1 THEN 'nan' WHEN 2 THEN 'inf' ELSE '-inf' END`
+const kindName = (kind: string) =>
+  `CASE ${kind} WHEN 0 THEN 'finite' WHEN 1 THEN 'nan' WHEN 2 THEN 'inf' ELSE '-inf' END`
 
 export const MIGRATIONS: readonly Migration[] = [
   {
@@ -200,7 +201,7 @@ CREATE TABLE notes (
 -- The newest final evaluation of each run under each protocol.
 CREATE VIEW v_evaluations AS
 SELECT 'run' || e.run AS run, e.run AS number, e.step, e.dataset, e.purpose, p.hash AS protocol, p.json AS protocol_json,
-       e.images, e.seconds, v.name, v.value, ${KIND_NAME} AS kind,
+       e.images, e.seconds, v.name, v.value, ${kindName('v.kind')} AS kind,
        e.purpose = 'final' AND NOT EXISTS (
          SELECT 1 FROM evaluations n WHERE n.run = e.run AND n.dataset = e.dataset AND n.purpose = 'final'
            AND n.protocol = e.protocol AND (n.t, n.id) > (e.t, e.id)
@@ -225,7 +226,7 @@ LEFT JOIN attempts a ON a.run = r.id AND a.attempt = r.attempts
 WHERE r.removed IS NULL;
 
 CREATE VIEW v_metrics AS
-SELECT 'run' || m.run AS run, m.run AS number, n.name, m.step, m.value, ${KIND_NAME} AS kind, m.attempt,
+SELECT 'run' || m.run AS run, m.run AS number, n.name, m.step, m.value, ${kindName('m.kind')} AS kind, m.attempt,
        (SELECT t FROM steps WHERE steps.run = m.run AND steps.step = m.step) AS t
 FROM metrics m JOIN metric_names n ON n.id = m.name JOIN runs r ON r.id = m.run
 WHERE r.removed IS NULL;

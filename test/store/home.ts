@@ -1,11 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
 import { configHash } from '../../lib/config/hash.ts'
 import { loadConfig } from '../../lib/config/load.ts'
 import { encodeEvent, type LoggedEvent, type RunEvent } from '../../lib/core/events.ts'
 import { createRun } from '../../lib/run/folder.ts'
-import { onTestFinished } from 'vitest'
 
 /** Runs as a sweep would leave them: their folders and logs, without anything that trained. */
 
@@ -20,7 +20,10 @@ export function emptyHome(): string {
 export type FakeRun = { label?: string; seed?: number; sweep?: string; sets?: string[] }
 
 /** A run folder without a log; returns its directory. */
-export function fakeRun(home: string, { label = 'one-stage', seed = 0, sweep = 'stages', sets = [] }: FakeRun = {}): string {
+export function fakeRun(
+  home: string,
+  { label = 'one-stage', seed = 0, sweep = 'stages', sets = [] }: FakeRun = {},
+): string {
   const { config } = loadConfig(null, { sets: [`seed=${seed}`, `name=${label}`, 'train.steps=100', ...sets] })
   return createRun(home, {
     name: label,
@@ -78,8 +81,17 @@ export const evaluated = (
   counts: purpose === 'final' ? 'evals/final.json' : null,
 })
 
+/** An attempt by a machine that cannot be asked. */
+export function claim(dir: string, attempt = 1): void {
+  const elsewhere = { host: 'somewhere-else', boot: 'b', pid: 1, ticks: 1 }
+  writeFileSync(join(dir, `attempt.${attempt}`), JSON.stringify({ attempt, process: elsewhere, claimed: T0 }))
+}
+
 /** A finished run of 100 steps whose loss falls to `loss` and whose final result is `mIoU`. */
-export function finishedRun(home: string, run: FakeRun & { mIoU: number; protocol?: Record<string, string | number> }): string {
+export function finishedRun(
+  home: string,
+  run: FakeRun & { mIoU: number; protocol?: Record<string, string | number> },
+): string {
   const dir = fakeRun(home, run)
   const { mIoU } = run
   let text = line(started())
@@ -89,7 +101,10 @@ export function finishedRun(home: string, run: FakeRun & { mIoU: number; protoco
       T0 + step * 1000,
     )
   text += line(evaluated(50, mIoU / 2), T0 + 51_000) + line(evaluated(100, mIoU), T0 + 101_000)
-  text += line({ type: 'checkpoint.saved', step: 100, file: 'checkpoints/step-00000100', bytes: 1000, best: true }, T0 + 102_000)
+  text += line(
+    { type: 'checkpoint.saved', step: 100, file: 'checkpoints/step-00000100', bytes: 1000, best: true },
+    T0 + 102_000,
+  )
   text += line({ type: 'warning', step: 20, code: 'bad-sample', message: 'a corrupt \x1b[31mJPEG' }, T0 + 20_500)
   text += line(evaluated(100, mIoU, 'final', run.protocol), T0 + 103_000)
   text += line({ type: 'run.finished', step: 100, status: 'finished', error: null }, T0 + 104_000)
@@ -103,7 +118,7 @@ export function finishedRun(home: string, run: FakeRun & { mIoU: number; protoco
     ],
   }))
   writeFileSync(join(dir, 'evals/final.json'), JSON.stringify(counts))
-  writeFileSync(join(dir, 'attempt.1'), '{}')
+  claim(dir)
   writeFileSync(join(dir, 'events.1.jsonl'), text)
   return dir
 }
@@ -117,8 +132,10 @@ export function stagesHome(): string {
   finishedRun(home, { label: 'two-stage', seed: 1, mIoU: 0.29 })
   finishedRun(home, { label: 'soft', seed: 0, mIoU: Number.NaN, sets: ['model.assignment.mode=soft'] })
   const dir = fakeRun(home, { label: 'soft', seed: 1, sets: ['model.assignment.mode=soft'] })
-  writeFileSync(join(dir, 'events.1.jsonl'), line(started()) + line({ type: 'metric', step: 10, values: { 'train/loss': 7 } }))
-  const elsewhere = { host: 'somewhere-else', boot: 'b', pid: 1, ticks: 1 }
-  writeFileSync(join(dir, 'attempt.1'), JSON.stringify({ attempt: 1, process: elsewhere, claimed: T0 }))
+  writeFileSync(
+    join(dir, 'events.1.jsonl'),
+    line(started()) + line({ type: 'metric', step: 10, values: { 'train/loss': 7 } }),
+  )
+  claim(dir)
   return home
 }
