@@ -9,9 +9,9 @@ constexpr size_t MR = GVX_MR, NR = 2 * GVX_LANES;
 constexpr size_t DEPTH = 384;                 // of a block of K: a panel of A stays in L1
 constexpr size_t L2_FLOATS = 640 * 1024 / 4;  // of a block of B
 
-/** c [rows, vectors * lanes] (+)= a @ b. ROWS: a's rows are contiguous and `as` apart; else its columns are. */
+/** c [rows, vectors * lanes] (+)= a @ b. ROWS: a's rows are contiguous and `as` apart; else its columns are. b's rows are `bs` apart. */
 template <int ROWS_OF_TILE, int VECTORS, bool ROWS>
-GVX_TARGET static void tile(size_t K, const float* __restrict a, ptrdiff_t as, const float* __restrict b, float* c, ptrdiff_t ldc, bool accumulate) {
+GVX_TARGET static void tile(size_t K, const float* __restrict a, ptrdiff_t as, const float* __restrict b, ptrdiff_t bs, float* c, ptrdiff_t ldc, bool accumulate) {
   Vec sum[ROWS_OF_TILE][VECTORS];
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS_OF_TILE; i++)
@@ -24,9 +24,9 @@ GVX_TARGET static void tile(size_t K, const float* __restrict a, ptrdiff_t as, c
   for (size_t k = 0; k < K; k++) {
     Vec row[VECTORS];
 #pragma GCC unroll 2
-    for (int j = 0; j < VECTORS; j++) row[j] = *reinterpret_cast<const Vec*>(b + j * GVX_LANES);
-    __builtin_prefetch(b + 8 * NR);
-    if (VECTORS * GVX_LANES > 16) __builtin_prefetch(b + 8 * NR + 16);
+    for (int j = 0; j < VECTORS; j++) row[j] = *reinterpret_cast<const VecU*>(b + j * GVX_LANES);
+    __builtin_prefetch(b + 8 * bs);
+    if (VECTORS * GVX_LANES > 16) __builtin_prefetch(b + 8 * bs + 16);
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS_OF_TILE; i++) {
       const float x = ROWS ? base[i / 3][(i % 3) * as + static_cast<ptrdiff_t>(k)] : a[i];
@@ -34,7 +34,7 @@ GVX_TARGET static void tile(size_t K, const float* __restrict a, ptrdiff_t as, c
       for (int j = 0; j < VECTORS; j++) sum[i][j] += x * row[j];
     }
     if (!ROWS) a += as;
-    b += NR;
+    b += bs;
   }
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS_OF_TILE; i++)
@@ -45,7 +45,7 @@ GVX_TARGET static void tile(size_t K, const float* __restrict a, ptrdiff_t as, c
     }
 }
 
-using Tile = void (*)(size_t, const float*, ptrdiff_t, const float*, float*, ptrdiff_t, bool);
+using Tile = void (*)(size_t, const float*, ptrdiff_t, const float*, ptrdiff_t, float*, ptrdiff_t, bool);
 
 template <int VECTORS, bool ROWS, int... I>
 static const Tile* tiles_of(std::integer_sequence<int, I...>) {
@@ -198,9 +198,9 @@ GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0
           float* c = g.C + static_cast<ptrdiff_t>(r0) * g.ldc + static_cast<ptrdiff_t>(n0);
           const bool wide = n > NR / 2;
           if (n == NR || n == NR / 2) {
-            tile_for(rows, wide, in_place)(depth, a, as, b, c, g.ldc, accumulate);
+            tile_for(rows, wide, in_place)(depth, a, as, b, NR, c, g.ldc, accumulate);
           } else {
-            tile_for(rows, wide, in_place)(depth, a, as, b, edge, NR, false);
+            tile_for(rows, wide, in_place)(depth, a, as, b, NR, edge, NR, false);
             for (size_t i = 0; i < rows; i++) {
               float* to = c + static_cast<ptrdiff_t>(i) * g.ldc;
               for (size_t j = 0; j < n; j++) to[j] = accumulate ? to[j] + edge[i * NR + j] : edge[i * NR + j];

@@ -25,6 +25,8 @@ namespace gvx::portable {
 #include "math.inl"
 #include "gemm.inl"
 #include "rows.inl"
+#include "attention.inl"
+#include "table.inl"
 }  // namespace gvx::portable
 #undef GVX_NAME
 #undef GVX_TARGET
@@ -41,6 +43,8 @@ namespace gvx::avx2 {
 #include "math.inl"
 #include "gemm.inl"
 #include "rows.inl"
+#include "attention.inl"
+#include "table.inl"
 }  // namespace gvx::avx2
 #undef GVX_NAME
 #undef GVX_TARGET
@@ -56,6 +60,8 @@ namespace gvx::avx512 {
 #include "math.inl"
 #include "gemm.inl"
 #include "rows.inl"
+#include "attention.inl"
+#include "table.inl"
 }  // namespace gvx::avx512
 #endif
 

@@ -38,6 +38,26 @@ struct AdamW {
   float gradient_scale, step_size, beta1, beta2, eps, inverse_sqrt_correction2, decay;
 };
 
+/** Attention of one head of one sample. q, y [queries, size]; k, v [keys, size]; rows `*_stride` numbers apart. */
+struct HeadTask {
+  size_t queries, keys, size;
+  float scale;
+  size_t visible;  // query r sees the first `visible + r` keys; 0: all
+  const float *q, *k, *v;
+  ptrdiff_t q_stride, k_stride, v_stride;
+  float* y;
+  ptrdiff_t y_stride;
+  float* log_sum;  // [queries]: logarithm of the sum of the exponentials; made by the forward pass, may be null there
+};
+
+struct HeadGradTask {
+  HeadTask forward;
+  const float* dy;
+  float *dq, *dk, *dv;
+  ptrdiff_t dy_stride, dq_stride, dk_stride, dv_stride;
+  bool accumulate;  // add to dk and dv: there were queries before these
+};
+
 struct Kernels {
   const char* name;
   size_t mr, nr;  // rows and columns of the register tile
@@ -65,11 +85,10 @@ struct Kernels {
   void (*layer_norm_grad)(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, const float* residual, float* dx, float* dgain, float* dbias, size_t rows, size_t n);
   void (*l2_normalize)(const float* x, float* y, float* inverse, size_t rows, size_t n, float eps);
   void (*l2_normalize_grad)(const float* dy, const float* y, const float* inverse, float* dx, size_t rows, size_t n);
-  /** In place on scores [n, k]: weights, and the logarithm of each row's sum. Row r sees the first `visible + r` keys; 0: all. */
-  void (*attention_softmax)(float* scores, size_t n, size_t k, size_t ld, float scale, size_t visible, float* log_sum);
-  void (*attention_weights)(float* scores, size_t n, size_t k, size_t ld, float scale, size_t visible, const float* log_sum);
-  /** In place on dweights: gradient of the unscaled scores. */
-  void (*attention_scores_grad)(float* dweights, const float* weights, size_t n, size_t k, size_t ld, float scale);
+  /** Numbers of memory that a head needs. */
+  size_t (*attention_scratch)(size_t queries, size_t keys, size_t size);
+  void (*attention_head)(const HeadTask&, float* scratch);
+  void (*attention_head_grad)(const HeadGradTask&, float* scratch);
   void (*adamw)(const AdamW&, float* parameter, float* first, float* second, const float* gradient, size_t n);
   void (*transpose)(const float* x, float* y, size_t rows, size_t columns, ptrdiff_t ldx, ptrdiff_t ldy);
 };

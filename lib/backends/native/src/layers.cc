@@ -89,81 +89,56 @@ void l2_normalize_grad(const float* dy, const float* y, const float* inverse, fl
   Pool::instance().range(rows, grain(n), [&](size_t b, size_t e) { kernels().l2_normalize_grad(dy + b * n, y + b * n, inverse + b, dx + b * n, e - b, n); });
 }
 
-namespace {
-
-/** One head of one sample: where its matrices begin. */
-struct Head {
-  const float *q, *k, *v;
-  ptrdiff_t q_stride, k_stride, v_stride;
-};
-
-Head head_at(const Attention& a, Heads q, Heads k, Heads v, size_t index) {
+static HeadTask head_at(const Attention& a, Heads q, Heads k, Heads v, size_t index, size_t from, size_t queries) {
   const size_t sample = index / a.heads, column = index % a.heads * a.head_size;
-  return {q.data + sample * a.queries * q.stride + column, k.data + sample * a.keys * k.stride + column, v.data + sample * a.keys * v.stride + column,
-          static_cast<ptrdiff_t>(q.stride), static_cast<ptrdiff_t>(k.stride), static_cast<ptrdiff_t>(v.stride)};
+  HeadTask t;
+  t.queries = queries, t.keys = a.keys, t.size = a.head_size;
+  t.scale = a.scale;
+  t.visible = a.causal ? from + 1 : 0;
+  t.q = q.data + (sample * a.queries + from) * q.stride + column, t.q_stride = static_cast<ptrdiff_t>(q.stride);
+  t.k = k.data + sample * a.keys * k.stride + column, t.k_stride = static_cast<ptrdiff_t>(k.stride);
+  t.v = v.data + sample * a.keys * v.stride + column, t.v_stride = static_cast<ptrdiff_t>(v.stride);
+  t.y = nullptr, t.y_stride = 0;
+  t.log_sum = nullptr;
+  return t;
 }
-
-/** C [m, n] (+)= A @ B with the strides of their rows and columns, on this thread. */
-void product(size_t m, size_t n, size_t k, const float* a, ptrdiff_t a_row, ptrdiff_t a_col, const float* b, ptrdiff_t b_row, ptrdiff_t b_col, float* c, ptrdiff_t ldc, bool accumulate = false) {
-  Gemm g;
-  g.M = m, g.N = n, g.K = k;
-  g.A = a, g.a_row = a_row, g.a_col = a_col;
-  g.B = b, g.b_row = b_row, g.b_col = b_col;
-  g.C = c, g.ldc = ldc;
-  g.accumulate = accumulate;
-  gemm_serial(g);
-}
-
-}  // namespace
 
 void attention(const Attention& a, Heads q, Heads k, Heads v, HeadsOut y, float* log_sum) {
-  const size_t blocks = (a.queries + QUERIES - 1) / QUERIES, d = a.head_size;
-  const double work = 2.0 * std::min(a.queries, QUERIES) * a.keys * d;
+  const size_t blocks = (a.queries + QUERIES - 1) / QUERIES;
+  const double work = 2.0 * std::min(a.queries, QUERIES) * a.keys * a.head_size;
   Pool::instance().range(a.batch * a.heads * blocks, static_cast<size_t>(WORTH / (work + 1)) + 1, [&](size_t begin, size_t end) {
     static thread_local Scratch scratch;
     for (size_t i = begin; i < end; i++) {
       const size_t index = i / blocks, block = i % blocks;
       const size_t from = a.queries * block / blocks, n = a.queries * (block + 1) / blocks - from;
-      const size_t keys = a.causal ? std::min(a.keys, from + n) : a.keys;
-      const Head h = head_at(a, q, k, v, index);
-      const ptrdiff_t ld = static_cast<ptrdiff_t>((keys + 15) / 16 * 16);
-      float* scores = scratch.get(n * ld);
-      product(n, keys, d, h.q + from * q.stride, h.q_stride, 1, h.k, 1, h.k_stride, scores, ld);
-      kernels().attention_softmax(scores, n, keys, ld, a.scale, a.causal ? from + 1 : 0, log_sum ? log_sum + index * a.queries + from : nullptr);
-      float* out = y.data + (index / a.heads * a.queries + from) * y.stride + index % a.heads * d;
-      product(n, d, keys, scores, ld, 1, h.v, h.v_stride, 1, out, static_cast<ptrdiff_t>(y.stride));
+      HeadTask t = head_at(a, q, k, v, index, from, n);
+      if (a.causal) t.keys = std::min(a.keys, from + n);  // nobody here sees more
+      t.y = y.data + (index / a.heads * a.queries + from) * y.stride + index % a.heads * a.head_size;
+      t.y_stride = static_cast<ptrdiff_t>(y.stride);
+      t.log_sum = log_sum ? log_sum + index * a.queries + from : nullptr;
+      kernels().attention_head(t, scratch.get(kernels().attention_scratch(n, t.keys, t.size)));
     }
   });
 }
 
 void attention_grad(const Attention& a, Heads dy, Heads q, Heads k, Heads v, const float* log_sum, HeadsOut dq, HeadsOut dk, HeadsOut dv) {
-  const size_t blocks = (a.queries + QUERIES - 1) / QUERIES, d = a.head_size;
-  const double work = 5.0 * a.queries * a.keys * d;
+  const size_t blocks = (a.queries + QUERIES - 1) / QUERIES;
+  const double work = 5.0 * a.queries * a.keys * a.head_size;
   Pool::instance().range(a.batch * a.heads, static_cast<size_t>(WORTH / (work + 1)) + 1, [&](size_t begin, size_t end) {
     static thread_local Scratch scratch;
     for (size_t index = begin; index < end; index++) {
-      const Head h = head_at(a, q, k, v, index);
-      const size_t sample = index / a.heads, column = index % a.heads * d;
-      float* to_k = dk.data + sample * a.keys * dk.stride + column;
-      float* to_v = dv.data + sample * a.keys * dv.stride + column;
+      const size_t sample = index / a.heads, column = index % a.heads * a.head_size;
       for (size_t block = 0; block < blocks; block++) {
-        const size_t from = a.queries * block / blocks, n = a.queries * (block + 1) / blocks - from;
-        // The first block must see all keys: it writes what the others add to.
-        const size_t keys = a.keys;
-        const ptrdiff_t ld = static_cast<ptrdiff_t>((keys + 15) / 16 * 16);
-        const size_t row = sample * a.queries + from;
-        const float* d_out = dy.data + row * dy.stride + column;
-        const float* queries = h.q + from * q.stride;
-        const ptrdiff_t d_stride = static_cast<ptrdiff_t>(dy.stride);
-        float* weights = scratch.get(2 * n * ld);
-        float* gradient = weights + n * ld;
-        product(n, keys, d, queries, h.q_stride, 1, h.k, 1, h.k_stride, weights, ld);
-        kernels().attention_weights(weights, n, keys, ld, a.scale, a.causal ? from + 1 : 0, log_sum + index * a.queries + from);
-        product(keys, d, n, weights, 1, ld, d_out, d_stride, 1, to_v, static_cast<ptrdiff_t>(dv.stride), block > 0);
-        product(n, keys, d, d_out, d_stride, 1, h.v, 1, h.v_stride, gradient, ld);
-        kernels().attention_scores_grad(gradient, weights, n, keys, ld, a.scale);
-        product(n, d, keys, gradient, ld, 1, h.k, h.k_stride, 1, dq.data + row * dq.stride + column, static_cast<ptrdiff_t>(dq.stride));
-        product(keys, d, n, gradient, 1, ld, queries, h.q_stride, 1, to_k, static_cast<ptrdiff_t>(dk.stride), block > 0);
+        const size_t from = a.queries * block / blocks, n = a.queries * (block + 1) / blocks - from, row = sample * a.queries + from;
+        HeadGradTask g;
+        g.forward = head_at(a, q, k, v, index, from, n);
+        g.forward.log_sum = const_cast<float*>(log_sum) + index * a.queries + from;
+        g.dy = dy.data + row * dy.stride + column, g.dy_stride = static_cast<ptrdiff_t>(dy.stride);
+        g.dq = dq.data + row * dq.stride + column, g.dq_stride = static_cast<ptrdiff_t>(dq.stride);
+        g.dk = dk.data + sample * a.keys * dk.stride + column, g.dk_stride = static_cast<ptrdiff_t>(dk.stride);
+        g.dv = dv.data + sample * a.keys * dv.stride + column, g.dv_stride = static_cast<ptrdiff_t>(dv.stride);
+        g.accumulate = block > 0;
+        kernels().attention_head_grad(g, scratch.get(kernels().attention_scratch(n, a.keys, a.head_size)));
       }
     }
   });

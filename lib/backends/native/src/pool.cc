@@ -1,6 +1,5 @@
 #include "pool.h"
 
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -27,6 +26,11 @@ inline void pause() {
 // Between two operations of a training step lie about 10 µs of JavaScript; sleeping and waking costs about as much.
 constexpr auto WORKER_SPIN = std::chrono::microseconds(40);
 constexpr auto CALLER_SPIN = std::chrono::microseconds(40);
+
+// A worker that was put aside in the middle of a chunk comes back after some milliseconds.
+constexpr auto CROWDED = std::chrono::microseconds(500);
+constexpr auto SHORTEST_PENALTY = std::chrono::milliseconds(10);
+constexpr auto LONGEST_PENALTY = std::chrono::milliseconds(320);
 
 template <class Done>
 bool spin(std::chrono::microseconds limit, Done&& done) {
@@ -61,6 +65,11 @@ void Pool::resize(int threads) {
 }
 
 void Pool::dispatch(int chunks, Call call, void* context) {
+  const auto start = Clock::now();
+  if (start < alone_until_) {
+    for (int i = 0; i < chunks; i++) call(context, i);
+    return;
+  }
   call_.store(call, std::memory_order_relaxed);
   context_.store(context, std::memory_order_relaxed);
   chunks_.store(chunks, std::memory_order_relaxed);
@@ -73,8 +82,21 @@ void Pool::dispatch(int chunks, Call call, void* context) {
     work_.notify_all();
   }
   claim(ticket >> 32);
+  const auto done = Clock::now();
   join();
+  const auto end = Clock::now();
+  note_crowding(done - start, end - done, end);
   if (out_of_memory_.exchange(false)) throw std::bad_alloc();
+}
+
+/** Each time in a row that the caller has to wait doubles the time it then works alone; a good turn shortens it. */
+void Pool::note_crowding(Clock::duration worked, Clock::duration waited, Clock::time_point now) {
+  if (waited > CROWDED && waited > worked) {
+    penalty_ = std::min<Clock::duration>(LONGEST_PENALTY, std::max<Clock::duration>(SHORTEST_PENALTY, 2 * penalty_));
+    alone_until_ = now + penalty_;
+  } else if (penalty_.count() > 0) {
+    penalty_ -= penalty_ / 16;
+  }
 }
 
 /** Waits for the chunks that others have claimed. */

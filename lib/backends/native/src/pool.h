@@ -3,10 +3,13 @@
 // Work is cut into chunks that are claimed one by one, so a worker that the operating system has put aside delays only
 // the chunk it holds. The caller takes part and waits for chunks, not for workers: a worker that wakes up late finds
 // nothing left and goes back to sleep. Everybody spins for some microseconds (the next operation usually follows at
-// once) and then sleeps, so that an idle or crowded machine is left alone.
+// once) and then sleeps, so that an idle machine is left alone. When the caller has waited longer for the others than
+// it has worked itself, the machine is crowded: for some time it does all chunks alone. Which chunks there are does not
+// change with that, so the results do not either.
 #pragma once
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -53,7 +56,9 @@ class Pool {
 
  private:
   using Call = void (*)(void*, int);
+  using Clock = std::chrono::steady_clock;
   void dispatch(int chunks, Call call, void* context);
+  void note_crowding(Clock::duration worked, Clock::duration waited, Clock::time_point now);
   void join();
   void claim(uint64_t job);
   void loop(uint64_t seen);
@@ -66,6 +71,9 @@ class Pool {
   std::atomic<Call> call_{nullptr};
   std::atomic<void*> context_{nullptr};
   std::atomic<bool> stop_{false}, caller_sleeps_{false}, out_of_memory_{false};
+  // Of the caller alone: until when it works alone, and for how long it will the next time.
+  Clock::time_point alone_until_{};
+  Clock::duration penalty_{};
   std::mutex mutex_;
   std::condition_variable work_, finished_;
 };

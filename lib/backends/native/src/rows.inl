@@ -277,49 +277,6 @@ GVX_TARGET static void l2_normalize_grad(const float* dy, const float* y, const 
   }
 }
 
-GVX_TARGET static void attention_softmax(float* scores, size_t n, size_t k, size_t ld, float factor, size_t visible, float* log_sum) {
-  for (size_t r = 0; r < n; r++) {
-    float* p = scores + r * ld;
-    const size_t seen = visible ? std::min(k, visible + r) : k;
-    const float m = max(p, seen) * factor;
-    float s = 0;
-#pragma omp simd reduction(+ : s)
-    for (size_t j = 0; j < seen; j++) {
-      const float e = exp_(p[j] * factor - m);
-      p[j] = e;
-      s += e;
-    }
-    const float inverse = 1.f / s;
-#pragma omp simd
-    for (size_t j = 0; j < seen; j++) p[j] *= inverse;
-    for (size_t j = seen; j < k; j++) p[j] = 0;
-    if (log_sum) log_sum[r] = m + std::log(s);
-  }
-}
-
-GVX_TARGET static void attention_weights(float* scores, size_t n, size_t k, size_t ld, float factor, size_t visible, const float* log_sum) {
-  for (size_t r = 0; r < n; r++) {
-    float* p = scores + r * ld;
-    const size_t seen = visible ? std::min(k, visible + r) : k;
-    const float l = log_sum[r];
-#pragma omp simd
-    for (size_t j = 0; j < seen; j++) p[j] = exp_(p[j] * factor - l);
-    for (size_t j = seen; j < k; j++) p[j] = 0;
-  }
-}
-
-GVX_TARGET static void attention_scores_grad(float* dweights, const float* weights, size_t n, size_t k, size_t ld, float factor) {
-  for (size_t r = 0; r < n; r++) {
-    float* d = dweights + r * ld;
-    const float* p = weights + r * ld;
-    float s = 0;
-#pragma omp simd reduction(+ : s)
-    for (size_t j = 0; j < k; j++) s += d[j] * p[j];
-#pragma omp simd
-    for (size_t j = 0; j < k; j++) d[j] = p[j] * (d[j] - s) * factor;
-  }
-}
-
 GVX_TARGET static void adamw(const AdamW& a, float* __restrict parameter, float* __restrict first, float* __restrict second, const float* __restrict gradient, size_t n) {
 #pragma omp simd
   for (size_t i = 0; i < n; i++) {
@@ -342,18 +299,3 @@ GVX_TARGET static void transpose(const float* __restrict x, float* __restrict y,
     }
 }
 
-static const Kernels TABLE = {
-    GVX_NAME,         MR,
-    NR,               pack_b,
-    gemm_packed,      unary,
-    binary,           sum,
-    sum_of_squares,   max,
-    column_sum,       column_max,
-    scale,            softmax_rows,
-    softmax_columns,  softmax_grad_rows,
-    softmax_grad_columns, layer_norm,
-    layer_norm_grad,  l2_normalize,
-    l2_normalize_grad, attention_softmax,
-    attention_weights, attention_scores_grad,
-    adamw,            transpose,
-};
