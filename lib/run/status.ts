@@ -59,8 +59,10 @@ export function foldEvent(state: RunState, event: LoggedEvent): RunState {
   }
 }
 
-/** What the log says, corrected by what is known of the process. */
+/** What the log says, corrected by what is known of the process of attempt number `claimed`. */
 export function settle(logged: RunState, claimed: number, liveness: Liveness): RunState {
+  // The log is read after the look at the process: what it tells of a newer attempt, that look does not concern.
+  if (logged.attempts > claimed) return logged
   const begun = claimed > 0 && (logged.status === 'queued' || claimed > logged.attempts)
   if (begun) return { ...logged, attempts: claimed, status: liveness === 'gone' ? 'lost' : 'starting' }
   return logged.status === 'running' && liveness === 'gone' ? { ...logged, status: 'lost' } : logged

@@ -108,4 +108,4 @@ test('kill -9 at any moment leaves a sound checkpoint no older than the last one
     expect(checkpoint!.model.get('w')!.data.every((value) => value === checkpoint!.step)).toBe(true)
     rmSync(join(dir, 'checkpoints'), { recursive: true })
   }
-})
+}, 120_000)
