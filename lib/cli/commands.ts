@@ -41,6 +41,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     describe: 'mIoU and boundary IoU of a folder of predicted masks',
     load: () => import('./metrics.ts'),
   },
+  {
+    usage: 'data <action> [paths..]',
+    describe: 'Make, check, look at, measure and pack data',
+    load: () => import('./data.ts'),
+  },
   { usage: 'logs <run>', describe: 'What a run and its process said', load: () => import('./logs.ts') },
   { usage: 'tag <run> [tags..]', describe: 'Tag a run, or list its tags', load: () => import('./tag.ts') },
   {

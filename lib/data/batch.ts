@@ -6,7 +6,7 @@ import { type Fault, SampleError } from './fault.ts'
 import { decodeImage, type Image } from './image.ts'
 import { nounPrompts } from './nouns.ts'
 import { createOrder, type SampleRef } from './order.ts'
-import type { StreamPlan } from './plan.ts'
+import { orderOf, type StreamPlan } from './plan.ts'
 import { createShardPool } from './shard-pool.ts'
 import { TEMPLATES } from './templates.ts'
 import { loadTokenizer } from './tokenizer.ts'
@@ -26,14 +26,7 @@ const MAX_DRAWS = 100
  */
 export function createBatchMaker(plan: StreamPlan, cacheBytes: number) {
   const { seed, batchSize, imageSize, contextLength, nouns, data, shards } = plan
-  const order = createOrder({
-    seed,
-    batchSize,
-    counts: shards.map((shard) => shard.count),
-    weights: shards.map((shard) => shard.weight),
-    bytes: shards.map((shard) => shard.bytes),
-    shuffleBuffer: data.shuffleBuffer,
-  })
+  const order = createOrder(orderOf(plan))
   const pool = createShardPool(
     shards.map((shard) => shard.path),
     plan.indexDir,

@@ -76,3 +76,14 @@ export function normalize(image: Image, out?: Float32Array, offset = 0): Float32
 const NORMALIZED = IMAGE_MEAN.map((mean, c) =>
   Float32Array.from({ length: 256 }, (_, v) => (v / 255 - mean) / IMAGE_STD[c]),
 )
+
+/** What `normalize` made back to pixels, [size, size, 3] from `offset`; what lies outside of 0…255 is clipped. */
+export function denormalize(values: Float32Array, offset: number, size: number): Image {
+  const data = new Uint8Array(size * size * 3)
+  for (let i = 0; i < data.length; i++) {
+    const c = i % 3
+    const v = (values[offset + i] * IMAGE_STD[c] + IMAGE_MEAN[c]) * 255
+    data[i] = Math.min(255, Math.max(0, Math.round(v)))
+  }
+  return { data, width: size, height: size }
+}

@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts'
 import { UserError } from '../core/errors.ts'
 import { plural, printable } from '../core/text.ts'
 import type { Fault } from './fault.ts'
+import type { OrderInput } from './order.ts'
 import { ensureScenes, type OnProgress } from './scenes/write.ts'
 import { loadShardIndex } from './shard-index.ts'
 import { expandShards, type ShardSource } from './shard-paths.ts'
@@ -20,6 +21,16 @@ export type StreamPlan = {
   /** Folder of the cached shard indices. */
   indexDir: string
 }
+
+/** What decides the order of a plan's samples. */
+export const orderOf = (plan: StreamPlan): OrderInput => ({
+  seed: plan.seed,
+  batchSize: plan.batchSize,
+  counts: plan.shards.map((shard) => shard.count),
+  weights: plan.shards.map((shard) => shard.weight),
+  bytes: plan.shards.map((shard) => shard.bytes),
+  shuffleBuffer: plan.data.shuffleBuffer,
+})
 
 export type PlannedStream = { plan: StreamPlan; faults: Fault[]; fingerprint: string }
 

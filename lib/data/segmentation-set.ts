@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { Config } from '../config/schema.ts'
@@ -8,7 +8,8 @@ import { plural, printable } from '../core/text.ts'
 import { decodeImage, type Image } from './image.ts'
 import { decodeMask, type Mask } from './mask.ts'
 import { ensureScenes, type OnProgress } from './scenes/write.ts'
-import { type Layout, layoutOf } from './segmentation-layout.ts'
+import { findImages, maskFile, readIds } from './segmentation-files.ts'
+import { layoutOf } from './segmentation-layout.ts'
 
 export type LabelledImage = { id: string; image: Image; mask: Mask }
 
@@ -28,7 +29,6 @@ export type SegmentationSet = {
   read(index: number): Promise<LabelledImage>
 }
 
-const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp']
 /** Names of missing files in a message. */
 const NAMED = 3
 
@@ -56,7 +56,7 @@ export async function openSegmentationSet(options: {
   const split = options.split === 'auto' ? layout.reported : options.split
   const ids = readIds(layout, split)
   const imageOf = findImages(layout.images)
-  const maskOf = (id: string) => path.join(layout.masks, `${id}.png`)
+  const maskOf = (id: string) => maskFile(layout, id)
   complain(
     layout.images,
     'image',
@@ -82,43 +82,6 @@ export async function openSegmentationSet(options: {
     fingerprint: layout.fingerprint ? `${layout.fingerprint}-${split}` : fingerprintOf(ids, imageOf, maskOf),
     ids,
     read: (index) => readLabelled(ids[index], imageOf(ids[index])!, maskOf(ids[index])),
-  }
-}
-
-function readIds(layout: Layout, split: string): string[] {
-  const list = path.join(layout.lists, `${split}.txt`)
-  if (existsSync(list)) {
-    const lines = readFileSync(list, 'utf8').split('\n')
-    const ids = lines.map((line) => line.trim().split(/\s+/)[0]).filter((id) => id !== '')
-    if (ids.length === 0) throw new UserError(`The list ${list} is empty.`)
-    const unsafe = ids.find((id) => path.basename(id) !== id || id === '..')
-    if (unsafe !== undefined)
-      throw new UserError(`The list ${list} has an entry that is not a name: ${printable(unsafe)}.`)
-    return ids
-  }
-  if (existsSync(layout.lists)) {
-    const there = readdirSync(layout.lists).filter((name) => name.endsWith('.txt'))
-    throw new UserError(`The split "${split}" of ${layout.name} is not there: ${list} is missing.`, {
-      hint: `Lists in the folder: ${there.map((name) => name.slice(0, -4)).join(', ') || 'none'}.`,
-    })
-  }
-  if (!existsSync(layout.masks)) throw new UserError(`The folder of masks ${layout.masks} is not there.`)
-  return readdirSync(layout.masks)
-    .filter((name) => name.endsWith('.png'))
-    .map((name) => name.slice(0, -4))
-    .sort()
-}
-
-/** Images are found by their name, whatever of the known extensions they have. */
-function findImages(folder: string): (id: string) => string | undefined {
-  const byName = new Map<string, string>()
-  for (const file of existsSync(folder) ? readdirSync(folder) : []) {
-    const extension = path.extname(file)
-    if (IMAGE_EXTENSIONS.includes(extension.toLowerCase())) byName.set(file.slice(0, -extension.length), file)
-  }
-  return (id) => {
-    const file = byName.get(id)
-    return file && path.join(folder, file)
   }
 }
 

@@ -7,7 +7,7 @@ import { UserError } from '../core/errors.ts'
 import { type Batch, createBatchMaker, type MadeBatch } from './batch.ts'
 import type { Fault } from './fault.ts'
 import { createOrder } from './order.ts'
-import { planStream, type StreamPlan } from './plan.ts'
+import { orderOf, planStream, type StreamPlan } from './plan.ts'
 import { createQuota } from './quota.ts'
 import type { OnProgress } from './scenes/write.ts'
 import type { FromThread, ThreadTask, ToThread } from './stream-thread.ts'
@@ -44,7 +44,7 @@ export async function openTrainStream(options: {
 }): Promise<TrainStream> {
   const { config, home, startStep } = options
   const { plan, faults, fingerprint } = await planStream(config, home, options.onProgress)
-  const { samplesPerEpoch } = createOrder({ ...orderSize(plan), seed: plan.seed })
+  const { samplesPerEpoch } = createOrder(orderOf(plan))
   const quota = createQuota(config.data.faultQuota, samplesPerEpoch, options.onFault)
   quota.structural(faults)
   const source = config.data.workers === 0 ? inline(plan) : threaded(plan, startStep, config.data.workers)
@@ -61,14 +61,6 @@ export async function openTrainStream(options: {
     close: source.close,
   }
 }
-
-const orderSize = (plan: StreamPlan) => ({
-  batchSize: plan.batchSize,
-  counts: plan.shards.map((shard) => shard.count),
-  weights: plan.shards.map((shard) => shard.weight),
-  bytes: plan.shards.map((shard) => shard.bytes),
-  shuffleBuffer: plan.data.shuffleBuffer,
-})
 
 type BatchSource = { take(step: number): Promise<MadeBatch>; close(): Promise<void> }
 
