@@ -64,7 +64,7 @@ const modelSchema = section({
       .number()
       .positive()
       .default(1)
-      .describe('Temperature of the softmax over groups in training (Gumbel tau)'),
+      .describe('Temperature of the softmax over groups (Gumbel tau); hard maps in evaluation do not depend on it'),
     scale: z
       .enum(['inverse-sqrt', 'none'])
       .default('inverse-sqrt')
@@ -275,6 +275,15 @@ const evalSchema = section({
     .default(0.95)
     .describe('A pixel whose best class is below this is background: 0.95 in the code for VOC, 0.9 in the paper'),
   templates: z.enum(['single', 'clip7', 'clip80']).default('single').describe('Prompt templates of the class names'),
+  plainSegments: z
+    .enum(['patches', 'kmeans', 'mean-shift', 'spectral'])
+    .default('patches')
+    .describe(
+      'Segments of a plain ViT (model.stages 0): each patch by itself, or clusters of the patches (paper Table 4); GroupViTs bring their own',
+    ),
+  clusters: positiveInt
+    .default(8)
+    .describe('Clusters of an image for k-means and spectral clustering; mean shift finds their number itself'),
   voc: section({
     root: z
       .string()

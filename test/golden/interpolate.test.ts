@@ -1,26 +1,32 @@
-import { expect, test } from 'vitest'
-import { upsample } from '../../lib/eval/maps.ts'
-import { goldenTensors } from './set.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { interpolatePositions } from '../../lib/nn/position.ts'
+import { openBackend, tf } from '../../lib/tensor/index.ts'
+import { presentBackends } from './backends.ts'
+import { titleOf } from './model.ts'
+import { goldenTensors, hasGolden, relativeError } from './set.ts'
 
-const tensors = goldenTensors('interpolate/interpolate.safetensors')
-const cases = [...tensors.keys()].flatMap((name) => {
-  const match = /^bilinear\.(\d+)x(\d+)_to_(\d+)x(\d+)\.in$/.exec(name)
-  return match ? [{ name, sizes: match.slice(1).map(Number) }] : []
-})
+const FILE = 'interpolate/interpolate.safetensors'
 
-test('there are golden attention maps', () => {
-  expect(cases.length).toBeGreaterThanOrEqual(3)
-})
+describe.each(await presentBackends())('golden position interpolation on %s', (backend) => {
+  beforeAll(async () => {
+    await openBackend({ backend, threads: 1 })
+  })
 
-test.each(cases)('$name is interpolated as by the reference', ({ name, sizes: [h, w, H, W] }) => {
-  const input = tensors.get(name)!.data // [1, 1, h·w, G]
-  const golden = tensors.get(name.replace(/in$/, 'out'))!.data // [1, 1, H, W, G]
-  const groups = input.length / (h * w)
-  const data = new Float32Array(input.length)
-  for (let n = 0; n < h * w; n++) for (let g = 0; g < groups; g++) data[g * h * w + n] = input[n * groups + g]
-  const out = upsample({ data, groups, tokens: h * w }, h, w, H, W) // [G, H, W]
-  let worst = 0
-  for (let i = 0; i < H * W; i++)
-    for (let g = 0; g < groups; g++) worst = Math.max(worst, Math.abs(out[g * H * W + i] - golden[i * groups + g]))
-  expect(worst).toBeLessThan(1e-6)
+  it.skipIf(!hasGolden(FILE))(titleOf('is the bicubic one of the reference', [FILE]), () => {
+    const golden = goldenTensors(FILE)
+    const cases = [...golden.keys()].filter((name) => name.startsWith('bicubic.') && name.endsWith('.in'))
+    expect(cases.length).toBeGreaterThan(0)
+    for (const name of cases) {
+      const [h, w] = /_to_(\d+)x(\d+)/.exec(name)!.slice(1).map(Number)
+      const from = golden.get(name)!
+      const to = golden.get(name.replace(/\.in$/, '.out'))!
+      const out = tf.tidy(() => interpolatePositions(tf.tensor(from.data, from.shape), [h, w]).dataSync())
+      expect(relativeError(out, to.data), name).toBeLessThan(1e-5)
+    }
+  })
+
+  it('leaves the grid it was made for as it is', () => {
+    const embedding = tf.ones([1, 9, 2])
+    expect(interpolatePositions(embedding, [3, 3])).toBe(embedding)
+  })
 })

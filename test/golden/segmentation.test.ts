@@ -151,6 +151,7 @@ describe.each(await presentBackends())('on the backend %s', (backend) => {
               background: golden.with_bg,
               backgroundThreshold: golden.bg_thresh,
               window: golden.crop_size ? { crop: golden.crop_size[0], stride: golden.stride![0] } : null,
+              plain: null,
             },
           },
           [{ width, height, data: channelsLast(input.data, input.shape) }],
