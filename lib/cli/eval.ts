@@ -119,14 +119,15 @@ async function evaluateRun(name: string, args: Args, context: Context): Promise<
   })
   tf.dispose(params)
   let recorded: string | null = null
-  if (args.limit === 0) {
+  const otherMethod = args.set.some((text) => /^\s*eval\.(?:plainSegments|clusters)\b/.test(text))
+  if (args.limit === 0 && !otherMethod) {
     const store = await context.store()
     const before = evaluationsOf(store, Number(id.slice(3))).find((e) => e.protocol === protocolHash(result.protocol))
     // What this evaluation cannot know, the untrained model's number, stays known.
     result.baselines = { ...before?.baselines, ...result.baselines }
     recorded = recordLateEvaluation(run.dir, { step, ...result }, perImage)
     ingestRun(store, run.dir)
-  } else context.say(`${id}: a part of the split is not recorded`)
+  } else context.say(`${id}: ${otherMethod ? 'another method' : 'a part of the split'} is not recorded`)
   const interval = bootstrapInterval(perImage, result.classNames.length, { resamples: 2000 })
   return { run: id, step, ...result, interval, recorded }
 }

@@ -2,6 +2,7 @@ import type { ModelConfig } from '../config/schema.ts'
 import { encodeImage, names, projectImage, scaleOf } from '../model/index.ts'
 import { type Params, type Tensor, tf } from '../tensor/index.ts'
 import { normalizeRows } from './classifier.ts'
+import { type Clustering, clusterRows } from './clustering.ts'
 import { type AttentionMap, mapsOnPatches } from './maps.ts'
 
 /** What the encoder says of one image or window: all that segmentation, pictures and baselines need. */
@@ -31,8 +32,16 @@ export function batchSizeFor(model: ModelConfig, width: number, height: number):
   return Math.max(1, Math.min(LARGEST_BATCH, Math.floor(ATTENTION_BUDGET / (model.numHeads * tokens * tokens))))
 }
 
+/** How the patches of a plain ViT become segments; null leaves each patch by itself. */
+export type PlainSegments = { method: Clustering; clusters: number } | null
+
 /** Encodes images of one size; the encoder runs once for all of them. */
-export async function encodeBatch(params: Params, model: ModelConfig, images: readonly Pixels[]): Promise<Encoded[]> {
+export async function encodeBatch(
+  params: Params,
+  model: ModelConfig,
+  images: readonly Pixels[],
+  plain: PlainSegments = null,
+): Promise<Encoded[]> {
   const { width, height } = images[0]
   const batch = images.length
   const pixels = new Float32Array(batch * height * width * 3)
@@ -40,23 +49,28 @@ export async function encodeBatch(params: Params, model: ModelConfig, images: re
   const made = tf.tidy(() => {
     const input = tf.tensor4d(pixels, [batch, height, width, 3])
     const { pooled, segments, assignments } = encodeImage(params, model, input)
-    const [, count, channels] = segments.shape as number[]
-    const flat = tf.reshape(segments, [batch * count, channels])
+    const flat = tf.reshape(segments, [-1, model.embedDim]) // [B·S, C]
+    const clustered = plain !== null && model.stages === 0
     return {
-      segments: projectImage(params, model, flat, 'eval'), // [B·S, P]
+      segments: clustered ? flat : projectImage(params, model, flat, 'eval'), // [B·S, C or P]
       image: projectImage(params, model, pooled, 'eval'), // [B, P]
       maps: assignments.map(({ soft, hard }) => (model.assignment.evalMaps === 'soft' ? soft : hard)), // [B, G, N]
     }
   })
   const dim = model.projection.dim
-  const segments = normalizeRows(await take(made.segments), dim)
   const image = normalizeRows(await take(made.image), dim)
+  const [rows, columns] = [Math.floor(height / model.patchSize), Math.floor(width / model.patchSize)]
+  if (plain !== null && model.stages === 0) {
+    const clusters = await clusterPatches(params, model, await take(made.segments), batch, plain)
+    return clusters.map((own, i) => ({ rows, columns, ...own, image: image.subarray(i * dim, (i + 1) * dim) }))
+  }
+  const segments = normalizeRows(await take(made.segments), dim)
   const shapes = made.maps.map((map) => map.shape as number[])
   const maps = await Promise.all(made.maps.map(take))
   const ofImage = segments.length / batch
   return images.map((_, i) => ({
-    rows: Math.floor(height / model.patchSize),
-    columns: Math.floor(width / model.patchSize),
+    rows,
+    columns,
     maps: mapsOnPatches(
       maps.map((data, stage) => {
         const [, groups, tokens] = shapes[stage]
@@ -67,6 +81,50 @@ export async function encodeBatch(params: Params, model: ModelConfig, images: re
     segments: segments.subarray(i * ofImage, (i + 1) * ofImage),
     image: image.subarray(i * dim, (i + 1) * dim),
   }))
+}
+
+/** Clusters of the patches [B·N, C] of each image: their map, and the projection of the mean of their patches. */
+async function clusterPatches(
+  params: Params,
+  model: ModelConfig,
+  patches: Float32Array,
+  batch: number,
+  { method, clusters }: { method: Clustering; clusters: number },
+): Promise<{ maps: AttentionMap[]; segments: Float32Array }[]> {
+  const channels = model.embedDim
+  const tokens = patches.length / batch / channels
+  const images = Array.from({ length: batch }, (_, i) => {
+    const own = patches.subarray(i * tokens * channels, (i + 1) * tokens * channels)
+    const cluster = clusterRows(method, own, channels, clusters)
+    const groups = cluster.reduce((a, b) => Math.max(a, b), 0) + 1
+    const data = new Float32Array(groups * tokens)
+    const sizes = new Float64Array(groups)
+    const means = new Float32Array(groups * channels)
+    for (let n = 0; n < tokens; n++) {
+      data[cluster[n] * tokens + n] = 1
+      sizes[cluster[n]]++
+      for (let c = 0; c < channels; c++) means[cluster[n] * channels + c] += own[n * channels + c]
+    }
+    for (let i = 0; i < means.length; i++) means[i] /= sizes[Math.floor(i / channels)]
+    return { map: { data, groups, tokens }, means }
+  })
+  const all = new Float32Array(images.reduce((sum, { means }) => sum + means.length, 0))
+  let at = 0
+  for (const { means } of images) {
+    all.set(means, at)
+    at += means.length
+  }
+  const dim = model.projection.dim
+  const projected = tf.tidy(() =>
+    projectImage(params, model, tf.tensor2d(all, [all.length / channels, channels]), 'eval'),
+  )
+  const embeddings = normalizeRows(await take(projected), dim)
+  let row = 0
+  return images.map(({ map }) => {
+    const segments = embeddings.subarray(row * dim, (row + map.groups) * dim)
+    row += map.groups
+    return { maps: [map], segments }
+  })
 }
 
 /** The logit scale of segmentation: exp of the learned number, clamped. */

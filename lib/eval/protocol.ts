@@ -25,6 +25,10 @@ export function resolveOptions(config: Pick<Config, 'model' | 'eval'>, backgroun
     imagePrior: options.imagePrior,
     background,
     backgroundThreshold: options.backgroundThreshold,
+    plain:
+      model.stages > 0 || options.plainSegments === 'patches'
+        ? null
+        : { method: options.plainSegments, clusters: options.clusters },
   }
 }
 
@@ -35,7 +39,10 @@ export function resizedSize(width: number, height: number, shortSide: number): {
   return { width: Math.floor(width * scale + 0.5), height: Math.floor(height * scale + 0.5) }
 }
 
-/** Everything that a number depends on besides the weights: two results compare when all of it is equal. */
+/**
+ * Everything that a number depends on besides the method: two results compare when all of it is equal. Where a plain ViT
+ * takes its segments from is a method, not a protocol: those rows stand beside GroupViT's (paper Table 4).
+ */
 export function protocolOf(
   set: SegmentationSet,
   images: number,

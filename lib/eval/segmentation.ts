@@ -2,7 +2,7 @@ import type { ModelConfig } from '../config/schema.ts'
 import type { Params } from '../tensor/index.ts'
 import { affinityLogits, type ScoringOptions, segmentScores } from './affinity.ts'
 import type { Classifier } from './classifier.ts'
-import { batchSizeFor, type Encoded, encodeBatch, type Pixels } from './encode.ts'
+import { batchSizeFor, type Encoded, encodeBatch, type Pixels, type PlainSegments } from './encode.ts'
 import { groupOfPixels, type PixelScores } from './maps.ts'
 import { averageWindows, slidingWindows, type Window } from './windows.ts'
 
@@ -14,6 +14,7 @@ import { averageWindows, slidingWindows, type Window } from './windows.ts'
 export type SegmentationOptions = ScoringOptions & {
   /** Side and stride of the sliding window, or null for the whole image at once. */
   window: { crop: number; stride: number } | null
+  plain: PlainSegments
 }
 
 export type Segmenter = {
@@ -49,6 +50,7 @@ export async function segmentPixels(segmenter: Segmenter, images: readonly Pixel
         params,
         model,
         batch.map(({ owner, window }) => cut(images[owner], window)),
+        options.plain,
       )
       batch.forEach((job, i) => {
         job.encoded = encoded[i]

@@ -121,5 +121,33 @@ test('auto is the protocol of the reference at the size of the paper', () => {
     imagePrior: true,
     background: true,
     backgroundThreshold: 0.95,
+    plain: null,
   })
 })
+
+test.each(['patches', 'kmeans', 'mean-shift', 'spectral'] as const)(
+  'a plain ViT is evaluated with %s as its segments',
+  async (plainSegments) => {
+    const {
+      groupTokens: _,
+      segments: __,
+      depths: ___,
+      numGroupTokens: ____,
+      numOutputGroups: _____,
+      ...model
+    } = config.model
+    const plain = configSchema.parse({
+      ...config,
+      model: { ...model, stages: 0 },
+      eval: { ...config.eval, plainSegments, clusters: 3 },
+    })
+    const weights = initParams(plain.model, 1)
+    const before = tf.memory().numTensors
+    const result = await evaluate(smallSet(3, false), { config: plain, params: weights })
+    expect(tf.memory().numTensors).toBe(before)
+    tf.dispose(weights)
+    expect(result.protocol).toEqual((await evaluate(smallSet(3, false))).protocol)
+    expect(result.values.mIoU).toBeGreaterThanOrEqual(0)
+    expect(result.values.oracleIoU).toBeGreaterThan(result.values.mIoU)
+  },
+)
