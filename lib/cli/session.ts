@@ -142,10 +142,11 @@ async function goOnInBackground({ sweep, since }: SessionRequest, { home, argv, 
   say(`${sweep.name} goes on in the background (process ${pid}): gvx watch shows it, ${log} is its log`)
 }
 
-function setExitCode(result: SweepResult, interrupted: 0 | 130 | 143, context: Context): void {
-  if (interrupted !== 0) context.setExit(interrupted)
-  else if (result.failed > 0) {
+function setExitCode({ failed, stopped }: SweepResult, interrupted: 0 | 130 | 143, context: Context): void {
+  if (failed > 0) {
     context.setExit(EXIT.failedRuns)
-    context.say(`${plural(result.failed, 'point')} failed: gvx logs RUN shows why, --retry failed tries again`)
+    context.say(`${plural(failed, 'point')} failed: gvx logs RUN shows why, --retry failed tries again`)
   }
+  if (stopped > 0) context.say(`${plural(stopped, 'point')} stopped: the same command goes on with what is left`)
+  if (interrupted !== 0) context.setExit(interrupted)
 }
