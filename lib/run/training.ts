@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { configHash } from '../config/hash.ts'
 import type { Config } from '../config/schema.ts'
 import type { EvalFinished } from '../core/events.ts'
@@ -8,6 +8,7 @@ import { printable } from '../core/text.ts'
 import { openSegmentationSet, type SegmentationSet } from '../data/segmentation-set.ts'
 import { openTrainStream } from '../data/stream.ts'
 import { evaluateSegmentation } from '../eval/evaluate.ts'
+import { segmentSamples } from '../eval/samples.ts'
 import { initParams, trainableNames } from '../model/index.ts'
 import { openBackend, type Params, tf } from '../tensor/index.ts'
 import type { StoredTensor, WrittenTensor } from '../tensor/safetensors.ts'
@@ -82,6 +83,7 @@ export async function trainRun({ run, log, signal, progress }: TrainRun): Promis
       },
       evaluate: async (step) => {
         const evaluation = await evaluate(params, config, selection, 'during', step)
+        await drawSamples(step)
         if (step === 0) Object.assign(untrained, { mIoU: evaluation.values.mIoU })
         return { ...evaluation, baselines: { ...evaluation.baselines, untrained: untrained.mIoU } }
       },
@@ -111,6 +113,14 @@ export async function trainRun({ run, log, signal, progress }: TrainRun): Promis
       best: isBest,
     })
     log.emit({ type: 'checkpoint.saved', step, ...saved, best: isBest })
+  }
+
+  /** Pictures of a few fixed images, the same at every evaluation: a film of how the groups emerge. */
+  async function drawSamples(step: number): Promise<void> {
+    const folder = `samples/step-${String(step).padStart(8, '0')}`
+    const dir = join(run.dir, folder)
+    for (const { sample, file } of await segmentSamples({ params, config, set: selection, dir }))
+      log.emit({ type: 'sample.segmented', step, sample, file: `${folder}/${basename(file)}` })
   }
 
   /** The evaluation the leaderboard reads: the whole reported split, with the weights `eval.weights` says. */
