@@ -1,6 +1,7 @@
 import { type Tensor, tf } from '../../tensor/tf.ts'
 import type { Addon } from './addon.ts'
 import type { Buffers } from './buffers.ts'
+import { PropertyMap } from './property-map.ts'
 
 export type DataId = object
 export type TensorInfo = { dataId: DataId; shape: number[]; dtype: tf.DataType }
@@ -102,5 +103,14 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
   }
   const backend = new Native()
   backend.firstUse = false // no banner
+  keepDataInKeys(backend)
   return backend
+}
+
+/** See PropertyMap: the backend's own table of data, and the engine's of what it knows about it. */
+function keepDataInKeys(backend: CpuBackend): void {
+  const storage = backend.data as unknown as { data: WeakMap<DataId, Entry> }
+  storage.data = new PropertyMap(storage.data) as never
+  const { state } = tf.engine() as unknown as { state: EngineState }
+  if (!(state.tensorInfo instanceof PropertyMap)) state.tensorInfo = new PropertyMap(state.tensorInfo) as never
 }

@@ -1,6 +1,6 @@
 import type { Tensor } from '../../../tensor/tf.ts'
 import type { NativeBackend } from '../backend.ts'
-import { GELU_GRAD, QUICK_GELU_GRAD, RELU_GRAD } from '../kernels/elementwise.ts'
+import { GELU_GRAD, pairwise, QUICK_GELU_GRAD, RELU_GRAD } from '../kernels/elementwise.ts'
 import { holdArray, holdTensor, record, taping, tensorOf } from '../tape.ts'
 
 /** Numbers of `enum class Activation` in src/isa.h. */
@@ -40,13 +40,8 @@ export function linear(
 }
 
 /** dy · activation'(pre); the tidy around the node frees it. */
-function throughActivation(backend: NativeBackend, dy: Tensor, pre: Float32Array, op: number): Tensor {
-  const out = backend.buffers.take(pre.length)
-  const size = Int32Array.of(pre.length)
-  const stride = Int32Array.of(1)
-  if (pre.length > 0) backend.addon.binary(op, backend.values(dy), pre, out, size, stride, stride)
-  return tensorOf(backend, dy.shape, out)
-}
+const throughActivation = (backend: NativeBackend, dy: Tensor, pre: Float32Array, op: number): Tensor =>
+  tensorOf(backend, dy.shape, pairwise(backend, op, backend.values(dy), pre))
 
 function product(
   backend: NativeBackend,

@@ -1,3 +1,4 @@
+import type { NativeBackend } from '../backend.ts'
 import { type Call, isFloat, type Kernel, sizeOf } from '../registry.ts'
 
 /** Numbers of `enum class Unary` in src/isa.h. */
@@ -42,6 +43,8 @@ function unary(op: number): Kernel {
 function binary(op: number): Kernel {
   return ({ inputs: { a, b }, backend }) => {
     if (!isFloat(a) || !isFloat(b)) return undefined
+    if (sameShape(a.shape, b.shape))
+      return backend.output(a.shape, pairwise(backend, op, backend.values(a), backend.values(b)))
     const plan = planBroadcast(a.shape, b.shape)
     if (!plan) return undefined
     const out = backend.buffers.take(plan.size)
@@ -49,6 +52,21 @@ function binary(op: number): Kernel {
       backend.addon.binary(op, backend.values(a), backend.values(b), out, plan.axes, plan.aStrides, plan.bStrides)
     return backend.output(plan.shape, out)
   }
+}
+
+function sameShape(a: number[], b: number[]): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+const ONE = Int32Array.of(1)
+
+/** An operation on arrays of the same length, into a new array of the pool. */
+export function pairwise(backend: NativeBackend, op: number, a: Float32Array, b: Float32Array): Float32Array {
+  const out = backend.buffers.take(a.length)
+  if (a.length > 0) backend.addon.binary(op, a, b, out, Int32Array.of(a.length), ONE, ONE)
+  return out
 }
 
 function addN({ inputs, backend }: Call) {

@@ -4,6 +4,7 @@ import { type Call, isFloat, type Kernel, sizeOf } from '../registry.ts'
 export const shapes: Record<string, Kernel> = {
   Transpose: transpose,
   Slice: slice,
+  PadV2: pad,
   SplitV: split,
   Concat: concat,
   Pack: pack,
@@ -70,6 +71,32 @@ function slice({ inputs: { x }, attrs: { begin, size }, backend }: Call) {
       rest = Math.floor(rest / shape[axis])
     }
     backend.addon.copyRows(backend.values(x), offset, x.shape[last] * strides[last], out, piece * rows * n, n, rows, n)
+  }
+  return backend.output(shape, out)
+}
+
+/** The gradient of slice: constants around x. */
+function pad({ inputs: { x }, attrs: { paddings, constantValue }, backend }: Call) {
+  if (!isFloat(x) || x.shape.length === 0) return undefined
+  const shape: number[] = x.shape.map((n: number, axis: number) => n + paddings[axis][0] + paddings[axis][1])
+  const whole = (axis: number) => shape[axis] === x.shape[axis]
+  let last = shape.length - 1
+  while (last > 0 && whole(last)) last--
+  let before = last - 1
+  while (before >= 0 && whole(before)) before--
+  const pieces = sizeOf(x.shape, 0, before + 1)
+  if (pieces > 1024) return undefined
+  const strides = shape.map((_, axis) => sizeOf(shape, axis + 1))
+  const n = x.shape[last] * strides[last]
+  const rows = sizeOf(x.shape, before + 1, last)
+  const out = backend.buffers.take(sizeOf(shape)).fill(constantValue)
+  for (let piece = 0; sizeOf(x.shape) > 0 && piece < pieces; piece++) {
+    let offset = paddings[last][0] * strides[last]
+    for (let axis = before, rest = piece; axis >= 0; axis--) {
+      offset += (paddings[axis][0] + (rest % x.shape[axis])) * strides[axis]
+      rest = Math.floor(rest / x.shape[axis])
+    }
+    backend.addon.copyRows(backend.values(x), piece * rows * n, n, out, offset, shape[last] * strides[last], rows, n)
   }
   return backend.output(shape, out)
 }
