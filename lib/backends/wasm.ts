@@ -11,10 +11,17 @@ export async function openWasm(): Promise<void> {
   const require = createRequire(import.meta.url)
   const wasm = require('@tensorflow/tfjs-backend-wasm') as typeof import('@tensorflow/tfjs-backend-wasm')
   wasm.setWasmPaths(join(dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json')), 'dist/'))
+  const events = ['uncaughtException', 'unhandledRejection'] as const
+  const before = new Set<unknown>(events.flatMap((event) => process.listeners(event as 'uncaughtException')))
   await tf.setBackend('wasm')
   await tf.ready()
+  // The loader rethrows whatever nobody catches, from a line of 90,000 characters that Node then prints.
+  for (const event of events)
+    for (const listener of process.listeners(event as 'uncaughtException'))
+      if (!before.has(listener)) process.removeListener(event, listener)
   if (tf.getKernel('UnsortedSegmentSum', 'wasm')) return
   registerSegmentSum()
+  registerSum()
   registerMatMul()
 }
 
@@ -48,6 +55,25 @@ function registerSegmentSum(): void {
       if (segment < 0 || segment >= numSegments) continue
       for (let j = 0; j < width; j++) sums[segment * width + j] += values[i * width + j]
     }
+    return out
+  })
+}
+
+/** The stock Sum turns the matrix around to add up its columns; most sums of a backward pass are of columns. */
+function registerSum(): void {
+  const stock = tf.getKernel('Sum', 'wasm').kernelFunc as unknown as (args: Kernel) => Info
+  tf.unregisterKernel('Sum', 'wasm')
+  register('Sum', (args) => {
+    const { inputs, backend, attrs } = args
+    const { x } = inputs
+    const { axis, keepDims } = attrs as unknown as { axis: number | number[] | null; keepDims: boolean }
+    const first = String(axis) === '0' // 0 or [0]
+    if (!first || keepDims || x.shape.length !== 2 || x.dtype !== 'float32') return stock(args)
+    const width = x.shape[1]
+    const out = backend.makeOutput([width], 'float32') as Info
+    const [sums, values] = [out, x].map((t) => backend.typedArrayFromHeap(t as never))
+    sums.fill(0)
+    for (let i = 0; i < values.length; i += width) for (let j = 0; j < width; j++) sums[j] += values[i + j]
     return out
   })
 }
