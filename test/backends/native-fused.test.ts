@@ -1,0 +1,229 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fallbacksOf } from '../../lib/backends/native/registry.ts'
+import { loadConfig } from '../../lib/config/load.ts'
+import { randomStream } from '../../lib/core/rng.ts'
+import { encodeImage, initParams, projectImage, trainableNames } from '../../lib/model/index.ts'
+import {
+  assignGroups,
+  attention,
+  batchNorm,
+  crossEntropy,
+  embed,
+  l2Normalize,
+  layerNorm,
+  linear,
+  openBackend,
+  type Params,
+  softmaxAxis,
+  type Tensor,
+  tf,
+  valueAndGradients,
+} from '../../lib/tensor/index.ts'
+import { createAdamW } from '../../lib/train/adamw.ts'
+import { trainStep } from '../../lib/train/step.ts'
+import { nativeBuilt } from './native-built.ts'
+
+const random = (seed: number, ...shape: number[]): Tensor => {
+  const { normal } = randomStream(seed, 'fused')
+  return tf.tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, normal), shape)
+}
+
+type Case = { inputs: () => Params; f: (inputs: Params) => Tensor }
+const both = (x: number[], y: number[]) => ({ x: random(1, ...x), y: random(2, ...y) })
+const layer = (rows: number[], i: number, o: number) => () => ({
+  x: random(1, ...rows, i),
+  w: random(2, o, i),
+  b: random(3, o),
+})
+const heads = (b: number, n: number, m: number, c: number) => () => ({
+  q: random(1, b, n, c),
+  k: random(2, b, m, c),
+  v: random(3, b, m, c),
+})
+
+/** Odd sizes; sizes that are cut into pieces for threads; heads narrower, as wide and wider than a vector. */
+const CASES: Record<string, Case> = {
+  'a linear layer': { inputs: layer([3, 7], 5, 11), f: ({ x, w, b }) => linear(x, w, b) },
+  'a large linear layer with gelu': { inputs: layer([4, 301], 65, 130), f: ({ x, w, b }) => linear(x, w, b, 'gelu') },
+  'a linear layer with quickGelu': {
+    inputs: layer([2, 33], 48, 100),
+    f: ({ x, w, b }) => linear(x, w, b, 'quickGelu'),
+  },
+  'a linear layer with relu and without bias': {
+    inputs: layer([50], 33, 20),
+    f: ({ x, w }) => linear(x, w, null, 'relu'),
+  },
+  'a linear layer from 1024 channels': { inputs: layer([40], 1024, 24), f: ({ x, w, b }) => linear(x, w, b) },
+  'layer normalisation': {
+    inputs: () => ({ x: random(1, 5, 61, 37), g: random(2, 37), b: random(3, 37) }),
+    f: ({ x, g, b }) => layerNorm(x, g, b, 1e-5),
+  },
+  'batch normalisation': {
+    inputs: () => ({ x: random(1, 67, 130), g: random(2, 130), b: random(3, 130) }),
+    f: ({ x, g, b }) => batchNorm(x, g, b, null, 1e-5),
+  },
+  'cross-attention of heads of 16': {
+    inputs: heads(2, 7, 33, 64),
+    f: ({ q, k, v }) => attention(q, k, v, { heads: 4, scale: 0.25 }),
+  },
+  'attention of heads of 5': {
+    inputs: heads(3, 20, 20, 15),
+    f: ({ q, k, v }) => attention(q, k, v, { heads: 3, scale: 0.5 }),
+  },
+  'attention of heads of 64': {
+    inputs: heads(2, 50, 50, 128),
+    f: ({ q, k, v }) => attention(q, k, v, { heads: 2, scale: 0.125 }),
+  },
+  'causal attention': {
+    inputs: heads(3, 24, 24, 32),
+    f: ({ q, k, v }) => attention(q, k, v, { heads: 2, scale: 0.25, causal: true }),
+  },
+  'causal attention in blocks of queries': {
+    inputs: heads(1, 300, 300, 16),
+    f: ({ q, k, v }) => attention(q, k, v, { heads: 1, scale: 0.25, causal: true }),
+  },
+  'softmax over a middle axis': { inputs: () => both([4, 9, 70], [1]), f: ({ x }) => softmaxAxis(x, 1) },
+  'softmax over the last axis': { inputs: () => both([4, 9, 70], [1]), f: ({ x }) => softmaxAxis(x, -1) },
+  'hard assignment with noise': {
+    inputs: () => both([3, 8, 70], [3, 8, 70]),
+    f: ({ x, y }) => assignGroups(x, { mode: 'hard', temperature: 0.5, noise: y }),
+  },
+  'soft assignment': {
+    inputs: () => both([3, 8, 70], [1]),
+    f: ({ x }) => assignGroups(x, { mode: 'soft', temperature: 2 }),
+  },
+  'l2 normalisation': { inputs: () => both([5, 33], [1]), f: ({ x }) => l2Normalize(x) },
+  'l2 normalisation of zeros': { inputs: () => ({ x: tf.zeros([2, 3]) as Tensor }), f: ({ x }) => l2Normalize(x) },
+  'cross-entropy with soft targets': {
+    inputs: () => ({ x: random(1, 9, 21) }),
+    f: ({ x }) => crossEntropy(x, tf.softmax(random(2, 9, 21))),
+  },
+  'rows of a table': {
+    inputs: () => ({ x: random(1, 50, 13) }),
+    f: ({ x }) =>
+      embed(
+        x,
+        tf.tensor2d(
+          [
+            [0, 49, 3],
+            [3, 3, 7],
+          ],
+          [2, 3],
+          'int32',
+        ),
+      ),
+  },
+}
+
+/** The value and the gradient of every input that has one, as arrays. */
+function resultsOf({ inputs, f }: Case): Record<string, Float32Array> {
+  return tf.tidy(() => {
+    const given = inputs()
+    const weigh = (y: Tensor) => tf.sum(tf.mul(y, tf.cos(tf.reshape(tf.range(0, y.size), y.shape))))
+    const { kept, gradients } = valueAndGradients(() => {
+      const y = f(given)
+      return { loss: weigh(y), kept: { y } }
+    }, given)
+    const named = Object.entries({ ...gradients, value: kept.y })
+    return Object.fromEntries(named.map(([name, tensor]) => [name, tensor.dataSync().slice()])) as never
+  }) as Record<string, Float32Array>
+}
+
+function expectClose(actual: Record<string, Float32Array>, expected: Record<string, Float32Array>) {
+  expect(Object.keys(actual).sort()).toEqual(Object.keys(expected).sort())
+  for (const [name, values] of Object.entries(expected)) {
+    const largest = values.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-3)
+    const error = values.reduce((most, v, i) => Math.max(most, Math.abs(v - actual[name][i])), 0)
+    expect(actual[name].length, name).toBe(values.length)
+    expect(error / largest, name).toBeLessThan(3e-5)
+  }
+}
+
+describe.skipIf(!nativeBuilt())('fused layers of the native backend', () => {
+  const expected: Record<string, Record<string, Float32Array>> = {}
+  beforeAll(async () => {
+    await openBackend({ backend: 'cpu', threads: 1 })
+    for (const [name, one] of Object.entries(CASES)) expected[name] = resultsOf(one)
+  })
+  afterAll(() => openBackend({ backend: 'native', threads: 1 }))
+
+  it.each(Object.keys(CASES))(
+    '%s: value and gradients are those of the composition, with any number of threads',
+    async (name) => {
+      for (const threads of [1, 2, 3, 7]) {
+        await openBackend({ backend: 'native', threads })
+        const first = resultsOf(CASES[name])
+        expectClose(first, expected[name])
+        expect(resultsOf(CASES[name])).toEqual(first)
+      }
+    },
+  )
+
+  it('an op outside of a gradient leaves nothing behind', async () => {
+    await openBackend({ backend: 'native', threads: 2 })
+    for (const { inputs, f } of Object.values(CASES)) {
+      const before = tf.memory().numDataBuffers
+      tf.tidy(() => {
+        f(inputs())
+      })
+      expect(tf.memory().numDataBuffers).toBe(before)
+    }
+  })
+})
+
+/** The configuration that sweeps run, with the fewest samples that still look like a batch. */
+function small(stages: number) {
+  const { config } = loadConfig('experiments/scenes.yaml', {
+    sets: [`model.stages=${stages}`, 'model.dropPathRate=0.1'],
+  })
+  const { model } = config
+  const params = initParams(model, 0)
+  const optimizer = createAdamW(config.train, params, trainableNames(model))
+  const { normal, int } = randomStream(1, 'batch')
+  const batch = {
+    images: Float32Array.from({ length: 8 * model.imageSize ** 2 * 3 }, normal),
+    tokens: Int32Array.from({ length: 8 * 4 * 32 }, (_, i) => (i % 32 < 12 ? int(400) + 1 : i % 32 === 12 ? 49407 : 0)),
+  }
+  return { params, model, step: (step: number) => trainStep({ params, optimizer, config, batch, step }).read() }
+}
+
+/** Tensors up to this size may be left to tfjs's own kernels. */
+const MAY_FALL_BACK = 4096
+
+describe.skipIf(!nativeBuilt())('training and evaluation on the native backend', () => {
+  beforeAll(async () => {
+    await openBackend({ backend: 'native', threads: 2 })
+  })
+
+  it.each([0, 1, 2])('with %i stages nothing large falls back to JavaScript', (stages) => {
+    const { params, model, step } = small(stages)
+    const found = fallbacksOf(() => {
+      step(0)
+      tf.tidy(() => {
+        const { segments } = encodeImage(params, model, tf.zeros([2, 96, 64, 3]))
+        projectImage(params, model, tf.reshape(segments, [-1, model.embedDim]), 'eval')
+      })
+    })
+    expect([...found].filter(([, size]) => size > MAY_FALL_BACK)).toEqual([])
+  })
+
+  it('sixteen steps: the same numbers twice, no tensor more, memory of one step', () => {
+    const run = () => {
+      const { step, params } = small(1)
+      const first = step(0)
+      const [tensors, pooled] = [tf.memory().numTensors, pooledBytes()]
+      const losses = [first['train/loss'], ...Array.from({ length: 15 }, (_, i) => step(i + 1)['train/loss'])]
+      expect(tf.memory().numTensors).toBe(tensors)
+      // the optimizer's moments are made in the first step; later ones differ by what waits in the pool alone
+      expect(pooledBytes()).toBeLessThan(pooled * 1.5 + 1e6)
+      tf.dispose(params)
+      return losses
+    }
+    const losses = run()
+    expect(losses.every(Number.isFinite)).toBe(true)
+    expect(losses.at(-1)).toBeLessThan(losses[0])
+    expect(run()).toEqual(losses)
+  })
+})
+
+const pooledBytes = () => (tf.memory() as unknown as { pooledBytes: number }).pooledBytes
