@@ -128,6 +128,8 @@ async function check(args: Args, context: Context): Promise<Done> {
 }
 
 async function show(args: Args, context: Context): Promise<Done> {
+  const { isLabelled } = await import('../data/check.ts')
+  if (args.paths.length === 1 && isLabelled(args.paths[0])) return showLabelled(args, context)
   const { previewSamples } = await import('../data/preview.ts')
   const { drawSheet } = await import('../data/sheet.ts')
   const config = configFor(args)
@@ -139,6 +141,29 @@ async function show(args: Args, context: Context): Promise<Done> {
   const file = resolve(args.out ?? 'contact-sheet.png')
   await writeFile(file, await drawSheet(cells, 4))
   const samples = found.map(({ key, caption, nouns, prompts }) => ({ key, caption, nouns, prompts }))
+  return { action: 'show', file, samples }
+}
+
+/** Images beside their masks, spread over the split that the data set reports. */
+async function showLabelled({ paths: [root], n, out, set }: Args, { home }: Context): Promise<Done> {
+  const { openSegmentationSet } = await import('../data/segmentation-set.ts')
+  const { drawSheet, paintMask } = await import('../data/sheet.ts')
+  const { data, eval: evaluation } = loadConfig(null, { sets: set }).config
+  const { classNames, split } = evaluation.voc
+  const labelled = await openSegmentationSet({ root, split, classNames, home, scenes: data.scenes })
+  const count = Math.min(n, labelled.ids.length)
+  const shown = Array.from({ length: count }, (_, i) => Math.floor((i * labelled.ids.length) / count))
+  const images = await Promise.all(shown.map((i) => labelled.read(i)))
+  const samples = images.map(({ id, mask }) => {
+    const seen = [...new Set(mask.data)].filter((v) => v < labelled.classNames.length)
+    return { key: id, caption: '', nouns: seen.sort((a, b) => a - b).map((v) => labelled.classNames[v]), prompts: [] }
+  })
+  const cells = images.map(({ id, image, mask }, i) => ({
+    images: [image, paintMask(mask)],
+    text: `${printable(id)} [${samples[i].nouns.join(', ')}]`,
+  }))
+  const file = resolve(out ?? 'contact-sheet.png')
+  await writeFile(file, await drawSheet(cells, 4))
   return { action: 'show', file, samples }
 }
 
@@ -236,7 +261,7 @@ function printShow(file: string, samples: Shown[], out: Out): void {
     columns: [{ name: 'key' }, { name: 'caption', weight: 3 }, { name: 'nouns', weight: 2 }],
     rows: samples.map(({ key, caption, nouns }): Cell[] => [key, caption, nouns.join(', ')]),
   })
-  out.line(`${file}: each sample before and after augmentation`)
+  out.line(`${file}`)
 }
 
 function printBench(done: Extract<Done, { action: 'bench' }>, out: Out): void {

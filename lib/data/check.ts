@@ -14,7 +14,7 @@ import { indexShard, type SampleEntry } from './shard-index.ts'
 import { expandShards } from './shard-paths.ts'
 
 /** One thing that is wrong. `file` and `key` are untrusted: print them by `printable`. */
-export type Problem = { kind: string; file: string; key: string | null; message: string }
+type Problem = { kind: string; file: string; key: string | null; message: string }
 
 /** What a source of data holds, everything read and decoded. */
 export type Report = {
@@ -41,12 +41,15 @@ const IN_FLIGHT = 4
  * @throws UserError where it names neither.
  */
 export async function checkSource(source: string, onProgress?: OnProgress): Promise<Report> {
+  return isLabelled(source) ? checkSegmentation(source, onProgress) : checkShards(source, onProgress)
+}
+
+/** Whether a path is a folder with masks rather than shards. */
+export function isLabelled(source: string): boolean {
   const [folder] = source.split('#')
+  const signs = ['classes.yaml', 'SegmentationClass', 'VOC2012', 'VOCdevkit']
   const isFolder = statSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false
-  const hasMasks = ['classes.yaml', 'SegmentationClass', 'VOC2012', 'VOCdevkit'].some((name) =>
-    existsSync(path.join(folder, name)),
-  )
-  return isFolder && hasMasks ? checkSegmentation(source, onProgress) : checkShards(source, onProgress)
+  return isFolder && signs.some((name) => existsSync(path.join(folder, name)))
 }
 
 async function checkShards(pattern: string, onProgress?: OnProgress): Promise<Report> {

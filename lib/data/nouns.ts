@@ -16,7 +16,11 @@ const ADJECTIVES = new Set(['JJ', 'JJR', 'JJS', 'VBN', 'VBD', 'VBG'])
 let shared: Tagger | null = null
 
 function tagger(): Tagger {
-  shared ??= (createRequire(import.meta.url)('wink-pos-tagger') as () => Tagger)()
+  if (!shared) {
+    // Loaded where a caption is first tagged: only the decoding threads need its dictionary.
+    const require = createRequire(import.meta.url)
+    shared = (require('wink-pos-tagger') as () => Tagger)()
+  }
   return shared
 }
 

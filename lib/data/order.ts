@@ -18,7 +18,7 @@ export type OrderInput = {
 }
 
 export type SampleRef = { shard: number; sample: number }
-export type Block = { shards: number[]; refs: SampleRef[] }
+type Block = { shards: number[]; refs: SampleRef[] }
 
 export type Order = {
   samplesPerEpoch: number

@@ -11,7 +11,7 @@ import { ensureScenes, type OnProgress } from './scenes/write.ts'
 import { findImages, maskFile, readIds } from './segmentation-files.ts'
 import { layoutOf } from './segmentation-layout.ts'
 
-export type LabelledImage = { id: string; image: Image; mask: Mask }
+type LabelledImage = { id: string; image: Image; mask: Mask }
 
 export type SegmentationSet = {
   name: string

@@ -32,7 +32,7 @@ const IGNORE = 255
 /** Amplitude of the uniform noise on every pixel. */
 const GRAIN = 6
 
-export type SceneObject = {
+type SceneObject = {
   thing: Thing
   color: Color
   texture: Texture
