@@ -10,10 +10,11 @@ export function App({ lab }: { lab: Lab }): ReactNode {
   const [, redraw] = useReducer((n: number) => n + 1, 0)
   useEffect(() => lab.onChange(redraw), [lab])
   useInput((input, key) => {
-    // a paste or fast typing arrives as one piece of several letters
+    // a paste or fast typing arrives as one piece of several letters, esc with a letter at its heels as meta
     const letters = [...input]
-    const plainKeys = letters.length > 1 && !key.ctrl && !key.meta
-    const names = plainKeys ? letters.map((letter) => nameOfKey(letter, NO_FLAGS)) : [nameOfKey(input, key)]
+    const pieces = !key.ctrl && (letters.length > 1 || (key.meta && !key.escape && letters.length === 1))
+    const names = pieces ? letters.map((letter) => nameOfKey(letter, NO_FLAGS)) : [nameOfKey(input, key)]
+    if (pieces && key.meta) lab.press('esc')
     for (const name of names) if (name !== null) lab.press(name)
   })
   const scene = lab.scene()

@@ -1,8 +1,8 @@
 import { formatDuration } from '../core/durations.ts'
 import { plural, printable } from '../core/text.ts'
-import { formatShare, pad, truncate } from './format.ts'
+import { formatShare, pad } from './format.ts'
 import { helpOf, type KeyBinding, SCREENS } from './keys.ts'
-import { EMPTY, type Line, line, lineWidth, type Span, span, spread, truncateLine } from './lines.ts'
+import { beside, EMPTY, type Line, line, lineWidth, type Span, span, spread, truncateLine } from './lines.ts'
 import { isLive, sessionEta, sessionProgress } from './pace.ts'
 import { bar, boardLines } from './screens/board.ts'
 import { padTo } from './screens/charts.ts'
@@ -107,6 +107,15 @@ function footerLines({ view, typed, width, notice }: Scene): Line[] {
       ),
     ]
   if (notice !== null) return [truncateLine(line(span(printable(notice), 'warn')), width)]
+  const here = SCREENS.indexOf(view.screen) + 1
+  if (width < 50)
+    return [
+      spread(
+        line(span(`${here} ${view.screen}`, 'selected'), span(' tab', 'dim')),
+        line(span('? help  q quit', 'dim')),
+        width,
+      ),
+    ]
   const tabs: Span[] = SCREENS.flatMap((screen, i): Span[] => [
     ...(i > 0 ? [span(' ')] : []),
     span(
@@ -168,24 +177,21 @@ function paletteLines({ typed, width, height }: Scene): Line[] {
 const bindingLine = (binding: KeyBinding, selected = false): Line =>
   line(selected ? span('▸ ', 'accent') : '  ', span(pad(binding.keys.join(' '), 10), 'accent'), binding.help)
 
-/** The key map, in as many columns as fit. */
+/** The key map in as many columns as fit, and in pages when it is longer than the screen. */
 function helpLines({ view, width, height }: Scene): Line[] {
   const all = helpOf(view.screen).flatMap(({ group, bindings }) => [
     line(span(group, 'title')),
     ...bindings.map((binding) => bindingLine(binding)),
   ])
-  const room = Math.max(1, height - 1)
-  const across = Math.max(1, Math.min(Math.ceil(all.length / room), Math.floor(width / 36)))
-  const columnWidth = Math.floor(width / across)
-  const rows = Math.max(room, 1)
-  const out: Line[] = []
-  for (let r = 0; r < Math.min(rows, all.length); r++) {
-    out.push(
-      Array.from({ length: across }, (_, c) => all[c * rows + r] ?? EMPTY).flatMap((l) => {
-        const cut = truncateLine(l, columnWidth - 1)
-        return [...cut, span(' '.repeat(Math.max(0, columnWidth - lineWidth(cut))))]
-      }),
-    )
-  }
-  return [...out, line(span(truncate('any key goes back', width), 'dim'))]
+  const rows = Math.max(1, height - 1)
+  const across = Math.max(1, Math.min(Math.ceil(all.length / rows), Math.floor(width / 38)))
+  const pages = Math.ceil(all.length / (across * rows))
+  const page = view.dialog?.type === 'help' ? view.dialog.page % pages : 0
+  const part = all.slice(page * across * rows, (page + 1) * across * rows)
+  const columns = Array.from({ length: across }, (_, c) => ({
+    lines: part.slice(c * rows, (c + 1) * rows),
+    width: Math.floor(width / across) - 1,
+  }))
+  const more = pages > 1 ? `page ${page + 1} of ${pages}, space turns it · ` : ''
+  return [...beside(columns), line(span(`${more}any other key goes back`, 'dim'))]
 }

@@ -75,6 +75,8 @@ export async function showScreen(options: ScreenOptions): Promise<Outcome> {
   options.signal?.addEventListener('abort', () => leave('done'), { once: true })
   if (options.signal?.aborted) leave('done')
   try {
+    // before the first frame: until then the terminal would echo what is typed into the middle of it
+    if (stdin.isTTY) stdin.setRawMode(true)
     terminal.enter()
     // debug: every frame comes whole and at once, and nothing else is written; the terminal above draws what changed
     const ink = render(<App lab={lab} />, {

@@ -60,7 +60,7 @@ const SCREEN_HELP: Record<Screen, string> = {
   leaderboard: 'mean over seeds',
   logs: 'what a run said',
   system: 'CPU, memory and disk',
-  segments: 'group maps of the fixed images',
+  segments: 'group maps of images',
 }
 
 export const KEYS: readonly KeyBinding[] = [
@@ -84,21 +84,21 @@ export const KEYS: readonly KeyBinding[] = [
     }),
   ),
 
-  { keys: ['/'], action: 'filter', help: 'filter the list, search the logs', group: 'list' },
+  { keys: ['/'], action: 'filter', help: 'filter, search the logs', group: 'list' },
   { keys: ['s'], action: 'sort', help: 'sort by the next column', group: 'list', screens: ['board'] },
   { keys: ['space'], action: 'mark', help: 'mark a run for comparison', group: 'list' },
   { keys: ['P'], action: 'pin', help: 'pin a run to the top', group: 'list', screens: ['board'] },
   { keys: ['c'], action: 'compare', help: 'compare the marked runs', group: 'list' },
 
   { keys: ['y'], action: 'logY', help: 'logarithmic y-axis', group: 'charts', screens: CHARTS },
-  { keys: ['S'], action: 'smoothing', help: 'smoothing: off, 0.6, 0.9, 0.97', group: 'charts', screens: CHARTS },
+  { keys: ['S'], action: 'smoothing', help: 'smoothing, three strengths', group: 'charts', screens: CHARTS },
   { keys: ['x'], action: 'xAxis', help: 'x by step, time or epoch', group: 'charts', screens: CHARTS },
   { keys: ['+', '='], action: 'zoomIn', help: 'zoom in on the latest', group: 'charts', screens: CHARTS },
   { keys: ['-'], action: 'zoomOut', help: 'zoom out', group: 'charts', screens: CHARTS },
   {
     keys: ['left', 'h'],
     action: 'cursorLeft',
-    help: 'cursor to the left, in all charts',
+    help: 'cursor to the left',
     group: 'charts',
     screens: CHARTS,
   },
@@ -115,16 +115,16 @@ export const KEYS: readonly KeyBinding[] = [
   { keys: ['f'], action: 'follow', help: 'follow the end', group: 'logs', screens: ['logs'] },
   { keys: ['e'], action: 'errorsOnly', help: 'only warnings and errors', group: 'logs', screens: ['logs'] },
 
-  { keys: ['X'], action: 'stop', help: 'stop the run after the step in hand', group: 'runs' },
+  { keys: ['X'], action: 'stop', help: 'stop it after its step', group: 'runs' },
   { keys: ['R'], action: 'retry', help: 'retry or resume the run', group: 'runs' },
   { keys: ['t'], action: 'tag', help: 'tag the run', group: 'runs' },
   { keys: ['N'], action: 'note', help: 'write a note to the run', group: 'runs' },
 
   { keys: [':'], action: 'command', help: 'command palette', group: 'gvx' },
   { keys: ['?'], action: 'help', help: 'this help', group: 'gvx' },
-  { keys: ['q'], action: 'quit', help: 'leave: detach, stop gently or cancel', group: 'gvx' },
-  { keys: ['ctrl-c'], action: 'interrupt', help: 'stop gently and leave', group: 'gvx' },
-  { keys: ['ctrl-z'], action: 'suspend', help: 'to the shell; fg comes back', group: 'gvx' },
+  { keys: ['q'], action: 'quit', help: 'detach, stop or cancel', group: 'gvx' },
+  { keys: ['ctrl-c'], action: 'interrupt', help: 'stop gently, leave', group: 'gvx' },
+  { keys: ['ctrl-z'], action: 'suspend', help: 'to the shell until fg', group: 'gvx' },
 ]
 
 /** Names a key as the map does; null for what is not a key of ours. */

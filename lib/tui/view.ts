@@ -31,7 +31,7 @@ export type Sort = 'plan' | 'status' | 'progress' | 'score'
 export type XAxis = 'step' | 'time' | 'epoch'
 export type Dialog =
   | null
-  | { type: 'help' }
+  | { type: 'help'; page: number }
   | { type: 'quit' }
   | { type: 'confirm'; what: 'stop' | 'retry'; run: string }
   | { type: 'text'; what: 'filter' | 'search' | 'command' }
@@ -51,6 +51,8 @@ export type ViewContext = {
   busy: boolean
   page: number
 }
+
+const TURNS_PAGE = new Set(['space', 'j', 'down', 'pagedown', 'tab'])
 
 export const SMOOTHING = [0, 0.6, 0.9, 0.97] as const
 const SORTS = ['plan', 'status', 'progress', 'score'] as const
@@ -89,7 +91,8 @@ export function pressKey(view: View, typed: string, key: string, context: ViewCo
   }
   switch (dialog.type) {
     case 'help':
-      return close(view)
+      if (!TURNS_PAGE.has(key)) return close(view)
+      return stay({ ...view, dialog: { type: 'help', page: dialog.page + 1 } })
     case 'quit':
       return answerQuit(view, key)
     case 'confirm':
@@ -238,7 +241,7 @@ function act(view: View, action: Action, context: ViewContext): Step {
     case 'command':
       return stay({ ...view, dialog: { type: 'text', what: 'command' } })
     case 'help':
-      return stay({ ...view, dialog: { type: 'help' } })
+      return stay({ ...view, dialog: { type: 'help', page: 0 } })
     case 'quit':
       return context.busy ? stay({ ...view, dialog: { type: 'quit' } }) : stay(view, { type: 'leave', outcome: 'done' })
     case 'suspend':

@@ -1,12 +1,17 @@
 import { formatDuration } from '../../core/durations.ts'
 import { printable } from '../../core/text.ts'
 import { formatMetric, formatShare, pad, truncate } from '../format.ts'
-import { EMPTY, type Line, line, span, type Tone, truncateLine, wrap } from '../lines.ts'
+import { EMPTY, type Line, line, SERIES_TONES, span, type Tone, truncateLine, wrap } from '../lines.ts'
 import { alertsOf, isLive, type Row, runEta } from '../pace.ts'
 import { baselinesOf, STATUS, scoreOf } from '../rows.ts'
 import { type Column, tableLines, windowOf } from '../table.ts'
 import { selectedRow } from '../view.ts'
+import { padTo, panelLines } from './charts.ts'
+import { type Compared, comparedPanels } from './compare.ts'
 import type { Scene } from './scene.ts'
+
+/** Charts on the board need so many lines that nothing else wants. */
+const CHARTS_FROM = 9
 
 /** Below this many columns a table says too little: each point becomes a card of two lines. */
 const CARDS_BELOW = 50
@@ -37,12 +42,26 @@ export function boardLines(scene: Scene): Line[] {
   const part = visible.slice(shown.from, shown.to)
   const list = cards
     ? part.flatMap((r, i) => cardLines(r, scene, shown.from + i === at))
-    : tableLines(part, columnsOf(scene), width, at - shown.from)
-  const filler = Array.from(
-    { length: Math.max(0, height - top.length - list.length - details.length - messages.length) },
-    () => EMPTY,
-  )
-  return [...top, ...list, ...filler, ...messages, ...details].slice(0, height)
+    : tableLines(part, columnsOf(scene, row), width, at - shown.from)
+  const spare = height - top.length - list.length - details.length - messages.length
+  return [...top, ...list, ...chartsBelow(scene, spare), ...messages, ...details].slice(0, height)
+}
+
+/** Losses and scores of the runs over each other, where the list leaves room for them. */
+function chartsBelow(scene: Scene, height: number): Line[] {
+  const { rows, view } = scene
+  const drawn = rows.filter((row): row is Compared => row.run !== null && Object.keys(row.run.series).length > 0)
+  const wanted = [
+    ...drawn.filter((row) => view.marked.has(row.id)),
+    ...drawn.filter((row) => isLive(row.status)),
+    ...drawn,
+  ]
+  const some = [...new Set(wanted)].slice(0, SERIES_TONES.length).sort((a, b) => rows.indexOf(a) - rows.indexOf(b))
+  if (height < CHARTS_FROM || some.length === 0) return padTo([], height)
+  const panels = comparedPanels(some).slice(0, 2)
+  const tall = Math.min(height - 1, 16)
+  const still = { ...scene, view: { ...view, scroll: 0, cursor: null } }
+  return padTo([...padTo([], height - tall - 1), ...panelLines(panels, still, tall)], height)
 }
 
 function emptyBoard({ state }: Scene): Line[] {
@@ -50,13 +69,15 @@ function emptyBoard({ state }: Scene): Line[] {
   return [EMPTY, line(span('no runs yet', 'dim')), line(span('gvx sweep FILE or gvx train CONFIG starts one', 'dim'))]
 }
 
-function columnsOf({ view, now, rows }: Scene): Column<Row>[] {
+function columnsOf({ view, now, rows }: Scene, selected: Row | null): Column<Row>[] {
   const anyEval = rows.some((row) => scoreOf(row.run) !== null)
   const columns: Column<Row>[] = [
     {
       title: '',
       priority: 0,
-      cell: (row) => ({ text: `${view.marked.has(row.id) ? '*' : ' '}${view.pinned.has(row.id) ? '^' : ' '}` }),
+      cell: (row) => ({
+        text: `${row === selected ? '▸' : ' '}${view.marked.has(row.id) ? '*' : ' '}${view.pinned.has(row.id) ? '^' : ' '}`,
+      }),
     },
     { title: 'point', priority: 0, flexible: 10, cell: (row) => ({ text: printable(row.label) }) },
     {

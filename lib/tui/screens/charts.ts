@@ -1,7 +1,7 @@
 import { formatDuration } from '../../core/durations.ts'
 import { type ChartPoint, type ChartSeries, chartLines } from '../chart.ts'
 import { formatMetric } from '../format.ts'
-import { beside, EMPTY, type Line, line, SERIES_TONES, type Span, span, truncateLine } from '../lines.ts'
+import { beside, EMPTY, type Line, lineWidth, SERIES_TONES, type Span, span, truncateLine } from '../lines.ts'
 import type { RunState } from '../reducer.ts'
 import { bucketMean, type Series } from '../series.ts'
 import { SMOOTHING, type View, type XAxis } from '../view.ts'
@@ -55,16 +55,6 @@ function onePanel(
     return { name, tone: SERIES_TONES[i % SERIES_TONES.length], points, dash: scene.colour ? 0 : i % 4 }
   })
   const metric = panel.lines[0]?.metric ?? ''
-  const legend = panel.lines.flatMap(({ name, run, metric: m }, i): Span[] => {
-    const value = cursor === undefined ? lastValue(run, m) : valueAt(series[i].points, cursor)
-    if (value === undefined) return []
-    const sign = panel.lines.length > 1 ? `  ${SIGNS[scene.colour ? 0 : i % 4]} ${name} ` : '  '
-    return [
-      span(sign, SERIES_TONES[i % SERIES_TONES.length]),
-      span(formatMetric(m, value), Number.isFinite(value) ? 'plain' : 'bad'),
-    ]
-  })
-  const unit = panel.unit === undefined ? '' : ` ${panel.unit}`
   const chart = chartLines(series, {
     width,
     height: height - 1,
@@ -75,12 +65,44 @@ function onePanel(
     formatX: (x) => formatX(x, view.xAxis),
     formatY: (y) => formatMetric(metric, y),
   })
-  return [truncateLine(line(span(`${panel.title}${unit}`, 'title'), ...legend), width), ...chart]
+  const values = panel.lines.map(({ run, metric: m }, i) =>
+    cursor === undefined ? lastValue(run, m) : valueAt(series[i].points, cursor),
+  )
+  return [legendLine(panel, values, scene.colour, width), ...chart]
+}
+
+/** Title, lines and their values, as much of it as there is room for. */
+function legendLine(panel: Panel, values: readonly (number | undefined)[], colour: boolean, width: number): Line {
+  const title = span(`${panel.title}${panel.unit === undefined ? '' : ` ${panel.unit}`}`, 'title')
+  const known = panel.lines.flatMap((l, i) => {
+    const value = values[i]
+    return value === undefined ? [] : [{ ...l, i, value }]
+  })
+  const alone = panel.lines.length === 1
+  const entries = (gap: string, name: (name: string) => string, digits: (text: string) => string): Span[] =>
+    known.flatMap(({ name: n, metric, i, value }) => [
+      span(alone ? '  ' : `${gap}${SIGNS[colour ? 0 : i % 4]}${name(n)} `, SERIES_TONES[i % SERIES_TONES.length]),
+      span(digits(formatMetric(metric, value)), Number.isFinite(value) ? 'plain' : 'bad'),
+    ])
+  const full = entries('  ', (name) => ` ${name}`, String)
+  const short = entries(
+    ' ',
+    (name) => name.slice(0, 5),
+    (text) => text.replace(/^(\d\.\d\d)\d+$/, '$1'),
+  )
+  // the lines of one metric are runs, whose colours stand elsewhere too: there the title may not go
+  const oneMetric = new Set(panel.lines.map(({ metric }) => metric)).size === 1
+  const names = known.map(({ name, i }) =>
+    span(` ${SIGNS[colour ? 0 : i % 4]}${name}`, SERIES_TONES[i % SERIES_TONES.length]),
+  )
+  const untitled = short.map((s, i) => (i === 0 ? { ...s, text: s.text.trimStart() } : s))
+  const choices = [[title, ...full], [title, ...short], oneMetric ? [title, ...names] : untitled, [title]]
+  return truncateLine(choices.find((choice) => lineWidth(choice) <= width) ?? [title], width)
 }
 
 /** What the charts are set to; empty when nothing is out of the ordinary. */
 export function chartSettings(view: View): string {
-  const parts = [view.xAxis === 'epoch' ? 'x epoch where known' : `x ${view.xAxis}`]
+  const parts = view.xAxis === 'step' ? [] : [view.xAxis === 'epoch' ? 'x epoch where known' : `x ${view.xAxis}`]
   if (view.logY) parts.push('log y')
   if (view.smoothing > 0) parts.push(`smoothing ${SMOOTHING[view.smoothing]}`)
   if (view.zoom > 0) parts.push(`last 1/${2 ** view.zoom}`)

@@ -8,7 +8,7 @@ import { type Column, tableLines } from '../table.ts'
 import { chartSettings, type Panel, padTo, panelLines } from './charts.ts'
 import type { Scene } from './scene.ts'
 
-type Compared = Row & { run: RunState }
+export type Compared = Row & { run: RunState }
 
 /** As many as there are colours to tell apart. */
 const MOST = SERIES_TONES.length
@@ -25,9 +25,10 @@ export function compareLines(scene: Scene): Line[] {
     marked.length === 0
       ? `all runs${withRun.length > MOST ? ` (the first ${MOST})` : ''}; space on the board marks those to compare`
       : `${compared.length} marked${marked.length > MOST ? ` (the first ${MOST} of ${marked.length})` : ''}`
-  const head = truncateLine(line(span(hint, 'dim'), span(`  [${chartSettings(view)}]`, 'accent')), width)
+  const settings = chartSettings(view)
+  const head = truncateLine(line(span(hint, 'dim'), span(settings === '' ? '' : `  [${settings}]`, 'accent')), width)
   const table = tableLines(compared, columnsOf(compared), width).slice(0, Math.max(3, Math.floor(height / 2)))
-  const panels = panelsOf(compared)
+  const panels = comparedPanels(compared)
   const body = panelLines(panels, scene, height - 2 - table.length)
   return padTo([head, ...table, EMPTY, ...body], height)
 }
@@ -87,7 +88,8 @@ function columnsOf(rows: readonly Compared[]): Column<Compared>[] {
   ]
 }
 
-function panelsOf(rows: readonly Compared[]): Panel[] {
+/** A panel for each metric that is worth comparing. */
+export function comparedPanels(rows: readonly Compared[]): Panel[] {
   const metrics = new Set(rows.flatMap((row) => Object.keys(row.run.series)))
   const scores = [...metrics].filter((metric) => /^eval\/.*\/mIoU$/.test(metric))
   const wanted = [
@@ -101,8 +103,7 @@ function panelsOf(rows: readonly Compared[]): Panel[] {
   return wanted
     .filter((metric) => metrics.has(metric))
     .map((metric) => ({
-      title: metric,
-      legend: false,
+      title: metric.replace(/^.*\//, ''),
       lines: rows.map(({ run }) => ({ name: run.name, run, metric })),
     }))
 }

@@ -8,6 +8,8 @@ import type { Scene } from './scene.ts'
 
 const TONES: Record<LogLine['level'], Tone> = { info: 'plain', warning: 'warn', error: 'bad' }
 
+const SIGNS: Record<LogLine['level'], string> = { info: '', warning: '! ', error: '✗ ' }
+
 /** What the selected run said: its events, then what its worker printed. The end is followed until one scrolls back. */
 export function logLines(scene: Scene): Line[] {
   const { state, visible, view, width, height, workerLog } = scene
@@ -34,7 +36,7 @@ export function logLines(scene: Scene): Line[] {
   const shown = kept
     .slice(Math.max(0, end - room), end)
     .map(({ when, level, text }) =>
-      truncateLine(line(span(`${when} `, 'dim'), span(printable(text), TONES[level])), width),
+      truncateLine(line(span(`${when} `, 'dim'), span(`${SIGNS[level]}${printable(text)}`, TONES[level])), width),
     )
   return padTo([head, ...shown], height)
 }

@@ -43,7 +43,11 @@ function headLines(row: Row, { width, now, view }: Scene): Line[] {
     run.checkpoint === null ? null : `checkpoint ${run.checkpoint.step} (${formatBytes(run.checkpoint.bytes)})`,
     run.where,
   ].filter((fact) => fact !== null && fact !== '' && fact !== '–')
-  const second: Span[] = [span(printable(facts.join(' · ')), 'dim'), span(`  [${chartSettings(view)}]`, 'accent')]
+  const settings = chartSettings(view)
+  const second: Span[] = [
+    span(settings === '' ? '' : `[${settings}]  `, 'accent'),
+    span(printable(facts.join(' · ')), 'dim'),
+  ]
   return [truncateLine(first, width), truncateLine(second, width)]
 }
 

@@ -12,12 +12,12 @@ import type { Scene } from './scene.ts'
 export function systemLines({ system, rows, width, height }: Scene): Line[] {
   if (system === null) return [EMPTY, line(span('reading the machine …', 'dim'))]
   const { cores, load, memory, disk } = system
-  const barWidth = Math.max(8, Math.min(30, width - 40))
+  const barWidth = Math.max(8, Math.min(30, width - 42))
   const gauge = (name: string, share: number, text: string): Line => {
     const tone: Tone = share > 0.95 ? 'bad' : share > 0.8 ? 'warn' : 'good'
     return truncateLine(
       line(
-        span(pad(name, 8), 'title'),
+        span(pad(name, 9), 'title'),
         span(bar(share, barWidth), tone),
         ` ${pad(formatShare(share), 5, 'right')}  `,
         span(text, 'dim'),

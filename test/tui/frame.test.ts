@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest'
+import { frameLines } from '../../lib/tui/frame.ts'
+import { KEYS, SCREENS, type Screen } from '../../lib/tui/keys.ts'
+import { lineWidth, plainText } from '../../lib/tui/lines.ts'
+import { rowsOf } from '../../lib/tui/pace.ts'
+import { EMPTY_STATE, reduce } from '../../lib/tui/reducer.ts'
+import { visibleRows } from '../../lib/tui/rows.ts'
+import type { Scene } from '../../lib/tui/screens/scene.ts'
+import { START_VIEW, type View } from '../../lib/tui/view.ts'
+import { NOON, sweepUpdates } from './updates.ts'
+
+const SYSTEM = {
+  cores: [0.97, 0.4],
+  load: [1.5, 1.2, 0.9],
+  memory: { used: 3.2e9, total: 16e9 },
+  disk: { path: '/home/ada/lab', free: 81e9, total: 250e9 },
+  processes: [{ pid: 4002, cpu: 1.02, memory: 512e6 }],
+}
+
+function sceneOf(size: { width: number; height: number }, view: Partial<View> = {}, updates = sweepUpdates()): Scene {
+  const state = updates.reduce(reduce, EMPTY_STATE)
+  const full = { ...START_VIEW, ...view }
+  const rows = rowsOf(state)
+  const visible = visibleRows(rows, full)
+  return {
+    state,
+    view: full,
+    typed: '',
+    rows,
+    visible,
+    ...size,
+    now: NOON + 22_500,
+    colour: true,
+    notice: null,
+    system: SYSTEM,
+    workerLog: [],
+  }
+}
+const frame = (scene: Scene): string =>
+  `\n${frameLines(scene)
+    .map((l) => plainText(l).trimEnd())
+    .join('\n')}\n`
+
+const SIZES = [
+  { width: 40, height: 19 },
+  { width: 60, height: 23 },
+  { width: 80, height: 23 },
+  { width: 120, height: 39 },
+]
+
+describe.each(SIZES)('at $width columns', (size) => {
+  test.each(SCREENS)('the screen %s fits', (screen: Screen) => {
+    const lines = frameLines(sceneOf(size, { screen, selected: 'two-stage/seed=0' }))
+    expect(lines).toHaveLength(size.height)
+    for (const line of lines) expect(lineWidth(line)).toBeLessThanOrEqual(size.width)
+  })
+  test('the board, a run and the comparison look so', () => {
+    for (const screen of ['board', 'run', 'compare'] as const) {
+      expect(frame(sceneOf(size, { screen, selected: 'two-stage/seed=0' }))).toMatchSnapshot(screen)
+    }
+  })
+  test('no text that came from outside reaches the terminal as a control', () => {
+    const hostile = '\u001b[2J\u202eevil\u0007'
+    const updates = [...sweepUpdates(), { type: 'message', level: 'error', text: hostile } as const]
+    const session = updates[0].type === 'session' ? { ...updates[0], title: hostile, question: hostile } : updates[0]
+    for (const screen of SCREENS) {
+      const text = frame(sceneOf(size, { screen }, [session, ...updates.slice(1)]))
+      expect(text.replaceAll('\n', '')).not.toMatch(/[\x00-\x1f\x7f-\x9f\u202e]/)
+    }
+  })
+  test('before anything has happened there is a word on every screen', () => {
+    for (const screen of SCREENS)
+      expect(frame({ ...sceneOf(size, { screen }, []), system: null }).trim().length).toBeGreaterThan(40)
+  })
+})
+
+test('the help names every key of the screen, over its pages', () => {
+  for (const size of SIZES) {
+    const pages = [0, 1, 2, 3]
+      .map((page) => frame(sceneOf(size, { screen: 'run', dialog: { type: 'help', page } })))
+      .join('\n')
+    for (const binding of KEYS) {
+      if (binding.screens === undefined || binding.screens.includes('run'))
+        expect(pages).toContain(binding.keys.join(' '))
+    }
+  }
+})
+
+test('the leaderboard gives the mean over seeds and what it has to be compared with', () => {
+  const text = frame(sceneOf(SIZES[2], { screen: 'leaderboard' }))
+  expect(text).toContain('43.1')
+  expect(text).toContain('chance 3.0 · majority 8.2 · untrained 4.1')
+  expect(text).toContain('~21.5')
+})
+
+test('the logs follow the end, search, and show only errors when asked', () => {
+  const logs = (view: Partial<View>) =>
+    frame(sceneOf(SIZES[2], { screen: 'logs', selected: 'one-stage/seed=1', ...view }))
+  expect(logs({})).toContain('failed at step 120')
+  expect(logs({ search: 'JPEG' })).not.toContain('failed at step 120')
+  expect(logs({ errorsOnly: true })).not.toContain('started on native')
+})

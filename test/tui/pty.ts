@@ -1,0 +1,93 @@
+import xterm from '@xterm/headless'
+import { spawn } from 'node-pty'
+
+/** A program in a real pseudo-terminal, read through a terminal emulator: what a person would see, and every byte that was sent. */
+export type Session = {
+  /** The visible screen, a line of text for each row, without spaces at their ends. */
+  frame(): string[]
+  /** Resolves with the frame as soon as the screen satisfies the test; rejects with what it showed instead. */
+  until(what: string | RegExp | ((frame: string) => boolean)): Promise<string[]>
+  type(keys: string): void
+  resize(columns: number, rows: number): void
+  kill(signal: string): void
+  exited: Promise<{ exitCode: number; signal: number | undefined }>
+  bytes(): string
+  terminal: InstanceType<typeof xterm.Terminal>
+}
+
+export function openSession(
+  file: string,
+  args: readonly string[],
+  { columns, rows, env = {} }: { columns: number; rows: number; env?: Record<string, string> },
+): Session {
+  const terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 1000 })
+  const child = spawn(process.execPath, ['--import', 'tsx', file, ...args], {
+    name: 'xterm-256color',
+    cols: columns,
+    rows,
+    env: {
+      ...process.env,
+      TZ: 'UTC',
+      COLORTERM: 'truecolor',
+      NO_COLOR: '',
+      FORCE_COLOR: '3',
+      CI: '',
+      VITEST: '',
+      ...env,
+    },
+  })
+  let bytes = ''
+  const watchers = new Set<() => void>()
+  const changed = () => {
+    for (const watcher of [...watchers]) watcher()
+  }
+  child.onData((data) => {
+    bytes += data
+    terminal.write(data, changed)
+  })
+  const exited = new Promise<{ exitCode: number; signal: number | undefined }>((resolve) => {
+    // an empty write comes back when all that was sent before has been drawn
+    child.onExit(({ exitCode, signal }) => terminal.write('', () => resolve({ exitCode, signal })))
+  })
+  const frame = () => {
+    const { active } = terminal.buffer
+    return Array.from(
+      { length: terminal.rows },
+      (_, row) => active.getLine(active.baseY + row)?.translateToString(true) ?? '',
+    )
+  }
+  return {
+    frame,
+    until(what) {
+      const holds = (text: string) =>
+        typeof what === 'function' ? what(text) : typeof what === 'string' ? text.includes(what) : what.test(text)
+      return new Promise((resolve, reject) => {
+        const look = () => {
+          const lines = frame()
+          if (!holds(lines.join('\n'))) return
+          finish(() => resolve(lines))
+        }
+        const finish = (then: () => void) => {
+          watchers.delete(look)
+          clearTimeout(timer)
+          then()
+        }
+        const timer = setTimeout(
+          () => finish(() => reject(new Error(`waited for ${what}, saw:\n${frame().join('\n')}`))),
+          40_000,
+        )
+        watchers.add(look)
+        look()
+      })
+    },
+    type: (keys) => child.write(keys),
+    resize(columns, rows) {
+      terminal.resize(columns, rows)
+      child.resize(columns, rows)
+    },
+    kill: (signal) => child.kill(signal),
+    exited,
+    bytes: () => bytes,
+    terminal,
+  }
+}
