@@ -86,7 +86,7 @@ async function parse(
     .help()
     .alias('h', 'help')
     .strict()
-    .demandCommand(1)
+    .demandCommand(1, 'which command?')
     .wrap(Math.min(100, process.stdout.columns || 80))
     .exitProcess(false)
   for (const other of COMMANDS) {
@@ -129,7 +129,9 @@ function formatOf(args: Record<string, unknown>, command: AnyCommand): Format {
 async function usageError(error: Error, entry: CommandEntry | null, help: string): Promise<UserError> {
   const unknown = /^Unknown arguments?: (.+)$/.exec(error.message)
   const hint = `gvx ${entry ? `${nameOf(entry)} ` : ''}--help shows what there is`
-  if (!unknown) return new UserError(`${printable(error.message.split('\n')[0]).replace(/\.$/, '')}.`, { hint })
+  if (entry && error.message.startsWith('Not enough non-option arguments'))
+    return new UserError(`gvx ${nameOf(entry)} needs ${entry.usage.replace(/^\S+ /, '')}.`, { hint })
+  if (!unknown) return new UserError(printable(error.message.split('\n')[0]).replace(/[^.?]$/, '$&.'), { hint })
   const names = [...new Set(unknown[1].split(', '))]
   const options = [...help.matchAll(/--([a-z][\w-]*)/gi)].map((match) => match[1])
   const guess = await suggest(names[0], options)

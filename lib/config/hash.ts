@@ -3,16 +3,17 @@ import { stringify } from 'yaml'
 import { type Config, configSchema, NOT_IDENTITY, SCHEMA_VERSION } from './schema.ts'
 
 /** Values by dotted key; lists stay lists. */
-export function flattenConfig(config: Config): Record<string, unknown> {
+export const flattenConfig = (config: Config): Record<string, unknown> => flattenValues(config)
+
+/** The same for values of any shape; what is not an object of values gives nothing. */
+export function flattenValues(values: unknown): Record<string, unknown> {
   const flat: Record<string, unknown> = {}
-  const walk = (value: object, prefix: string) => {
-    for (const [name, child] of Object.entries(value)) {
-      const key = prefix ? `${prefix}.${name}` : name
-      if (child !== null && typeof child === 'object' && !Array.isArray(child)) walk(child, key)
-      else flat[key] = child
-    }
+  const walk = (value: unknown, key: string) => {
+    if (value !== null && typeof value === 'object' && !Array.isArray(value))
+      for (const [name, child] of Object.entries(value)) walk(child, key ? `${key}.${name}` : name)
+    else if (key) flat[key] = value
   }
-  walk(config, '')
+  walk(values, '')
   return flat
 }
 

@@ -82,8 +82,8 @@ function resultField(store: Store, name: string): Field | null {
       'SELECT 1 FROM evaluations e JOIN eval_values v ON v.evaluation = e.id WHERE e.dataset = ? AND v.name = ? LIMIT 1',
     )
     .get(dataset, value)
-  // Before the first evaluation anybody would expect it to be known, and empty.
-  if (!known && !(value === 'mIoU' && /^\w+$/.test(dataset) && dot >= 0)) return null
+  // Before the first evaluation anybody would expect this one to be known, and empty.
+  if (!known && name !== 'voc.mIoU') return null
   return {
     name,
     sql: `coalesce(

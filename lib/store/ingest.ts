@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { flattenConfig } from '../config/hash.ts'
+import { flattenValues } from '../config/hash.ts'
+import { readYaml } from '../config/yaml.ts'
 import { decodeEvent, type LoggedEvent } from '../core/events.ts'
-import { openRunFolder, type RunIdentity, readRunConfig, runsFolder } from '../run/folder.ts'
+import { openRunFolder, type RunIdentity, runsFolder } from '../run/folder.ts'
 import { type Offsets, readEvents } from '../run/log.ts'
 import { AFTERWARDS, createApplier } from './apply.ts'
 import { readMarks } from './marks.ts'
@@ -146,7 +147,9 @@ function insertRun(store: Store, run: number, identity: RunIdentity, runDir: str
       point = (sql('SELECT id FROM points WHERE sweep = ? AND key = ?').get(sweep, identity.point) as { id: number }).id
     }
   }
-  const config = readRunConfig(runDir)
+  // As it was written, not as this version's schema has it: runs of other versions, with keys that this one does not know, stay readable.
+  const params = Object.entries(flattenValues(readYaml(join(runDir, 'config.yaml')).value))
+  const steps = params.find(([key]) => key === 'train.steps')?.[1]
   sql(
     `INSERT INTO runs (id, name, label, kind, created, config_hash, seed, sweep, point, config, argv, git_commit, git_dirty, versions, total_steps)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -165,9 +168,9 @@ function insertRun(store: Store, run: number, identity: RunIdentity, runDir: str
     identity.git.commit,
     identity.git.dirty ? 1 : 0,
     JSON.stringify(identity.versions),
-    config.train.steps,
+    typeof steps === 'number' ? steps : null,
   )
-  for (const [key, value] of Object.entries(flattenConfig(config)))
+  for (const [key, value] of params)
     sql('INSERT INTO params (run, key, text, number) VALUES (?, ?, ?, ?)').run(
       run,
       key,

@@ -11,9 +11,10 @@ import { createRun } from '../../lib/run/folder.ts'
 
 export const T0 = Date.UTC(2026, 10, 24, 9, 0, 0)
 
-export function emptyHome(): string {
+/** A home that is gone after the test, or after all tests of a file with `afterAll`. */
+export function emptyHome(later: (clean: () => void) => void = onTestFinished): string {
   const home = mkdtempSync(join(tmpdir(), 'gvx-home-'))
-  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  later(() => rmSync(home, { recursive: true, force: true }))
   return home
 }
 
@@ -124,8 +125,8 @@ export function finishedRun(
 }
 
 /** Two configurations with two seeds each, one that diverged, one still at work elsewhere. */
-export function stagesHome(): string {
-  const home = emptyHome()
+export function stagesHome(later?: (clean: () => void) => void): string {
+  const home = emptyHome(later)
   finishedRun(home, { label: 'one-stage', seed: 0, mIoU: 0.44, sets: ['model.stages=1'] })
   finishedRun(home, { label: 'one-stage', seed: 1, mIoU: 0.48, sets: ['model.stages=1'] })
   finishedRun(home, { label: 'two-stage', seed: 0, mIoU: 0.31 })

@@ -37,7 +37,7 @@ test('a filter asks for columns, configuration, results, metrics and tags', () =
   expect(ids(store, "tag='good'")).toEqual([2])
   expect(ids(store, 'tag!=good and status=finished')).toEqual([5, 4, 3, 1])
   expect(ids(store, 'train/loss<6')).toEqual([2, 1])
-  expect(ids(store, 'train.loss:max>=7 and step=100', ['-voc.mIoU'])).toEqual([2, 1, 3, 4, 5])
+  expect(ids(store, 'train.loss:max>=7 and step=100', ['-voc.mIoU'])).toEqual([2, 1, 3, 4])
   expect(ids(store, 'created>2020-01-01')).toHaveLength(6)
 })
 
@@ -188,6 +188,15 @@ test('a run on another machine stays running, one whose process is gone is lost'
   fakeRun(home, { seed: 2 })
   const store = read(home)
   expect([1, 2, 3].map((id) => getRun(store, id).status)).toEqual(['running', 'lost', 'queued'])
+})
+
+test('a run of another version, with keys that this one does not know, is read as it was written', () => {
+  const home = emptyHome()
+  const dir = finishedRun(home, { mIoU: 0.4 })
+  appendFileSync(join(dir, 'config.yaml'), 'invented:\n  later: [1, 2]\n')
+  const store = read(home)
+  expect(getRun(store, 1)).toMatchObject({ totalSteps: 100, params: { 'invented.later': '[1,2]' } })
+  expect(ids(store, 'invented.later=[1,2]')).toEqual([1])
 })
 
 test('a watcher tells what is new, once, and records all', () => {
