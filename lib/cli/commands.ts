@@ -72,6 +72,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./config.ts'),
   },
   {
+    usage: 'model [config]',
+    describe: 'What a model is made of: stages, parameters, FLOPs, memory',
+    load: () => import('./model.ts'),
+  },
+  {
     usage: 'doctor',
     describe: 'What works on this machine, and what to do about the rest',
     load: () => import('./doctor.ts'),
