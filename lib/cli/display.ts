@@ -5,7 +5,7 @@ import type { ScreenActions } from '../tui/index.tsx'
 import { createPlainPrinter } from '../tui/plain.ts'
 
 /** What a person decided on leaving the screen; `done` when there was nothing left to decide. */
-export type Outcome = Exclude<Order, 'go'> | 'done'
+type Outcome = Exclude<Order, 'go'> | 'done'
 
 /** Where the updates of a session are shown: the live screen on a terminal, else plain lines, also after the screen. */
 export type Display = {

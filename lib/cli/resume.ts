@@ -5,7 +5,7 @@ import { resolveRunName } from '../store/names.ts'
 import type { SweepPoint } from '../sweep/points.ts'
 import { sweepOfRuns } from '../sweep/spec.ts'
 import { defineCommand } from './command.ts'
-import { runSession } from './session.ts'
+import { runSession, wantsData } from './session.ts'
 import { printSession, type SessionReport, withBoard } from './session-report.ts'
 
 type Args = { runs: string[]; force?: boolean; jobs?: number; detach?: boolean }
@@ -36,6 +36,7 @@ export default defineCommand<Args, SessionReport>({
         jobs: args.jobs ?? null,
         maxFailures: Number.POSITIVE_INFINITY,
         plain: args.plain ?? false,
+        toStderr: wantsData(args),
         dryRun: false,
         detach: args.detach ?? false,
       },

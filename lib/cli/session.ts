@@ -19,6 +19,7 @@ import type { SweepFile } from '../sweep/spec.ts'
 import type { Context } from './command.ts'
 import { openDisplay } from './display.ts'
 import { listenForOrders } from './orders.ts'
+import { FORMATS } from './print.ts'
 import { screenActions } from './screen-actions.ts'
 
 /** What `gvx sweep`, `gvx train` and `gvx resume` ask for. */
@@ -34,6 +35,8 @@ export type SessionRequest = {
   jobs: number | null
   maxFailures: number
   plain: boolean
+  /** Plain lines go to stderr, because stdout is for the data: `--json` and its like. */
+  toStderr: boolean
   dryRun: boolean
   detach: boolean
 }
@@ -46,6 +49,10 @@ export type SessionData = {
   /** null when nothing was run: a dry run, or left to the background. */
   result: SweepResult | null
 }
+
+/** Whether the command line asks for data in a format of its own rather than for something to read. */
+export const wantsData = (args: object): boolean =>
+  FORMATS.some((format) => (args as Record<string, unknown>)[format] === true)
 
 /** Plans, prepares the data, trains, and shows it all; the exit code is set on the context. */
 export async function runSession(request: SessionRequest, context: Context): Promise<SessionData> {
@@ -78,14 +85,14 @@ export async function runSession(request: SessionRequest, context: Context): Pro
   const orders = listenForOrders()
   const retries: string[] = []
   const display = await openDisplay({
-    plain: request.plain,
+    plain: request.plain || request.toStderr || working.length === 0,
     home,
     actions: screenActions(home, store, (run) => void retries.push(run)),
-    write: context.write,
+    write: request.toStderr ? (text) => context.say(text.trimEnd()) : context.write,
   })
   display.outcome.then((outcome) => outcome !== 'done' && orders.give(outcome))
   try {
-    if (working.length > 0) await prepareData(working, home, display.observe)
+    await prepareData(working, home, display.observe, () => orders.current() === 'go')
     const result = await runSweep({
       home,
       sweep,

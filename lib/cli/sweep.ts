@@ -3,7 +3,7 @@ import { printable } from '../core/text.ts'
 import { expandPoints, onlyPoints } from '../sweep/points.ts'
 import { loadSweep } from '../sweep/spec.ts'
 import { defineCommand, withSet } from './command.ts'
-import { runSession } from './session.ts'
+import { runSession, wantsData } from './session.ts'
 import { printSession, type SessionReport, withBoard } from './session-report.ts'
 
 type Args = {
@@ -65,6 +65,7 @@ export default defineCommand<Args, SessionReport>({
         jobs: count('--jobs', args.jobs),
         maxFailures: args.failFast ? 1 : (count('--max-failures', args.maxFailures) ?? Number.POSITIVE_INFINITY),
         plain: args.plain ?? false,
+        toStderr: wantsData(args),
         dryRun: args.dryRun ?? false,
         detach: args.detach ?? false,
       },

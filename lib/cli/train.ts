@@ -1,7 +1,7 @@
 import { expandPoints } from '../sweep/points.ts'
 import { sweepOfOne } from '../sweep/spec.ts'
 import { defineCommand, withSet } from './command.ts'
-import { runSession } from './session.ts'
+import { runSession, wantsData } from './session.ts'
 import { printSession, type SessionReport, withBoard } from './session-report.ts'
 
 type Args = {
@@ -43,6 +43,7 @@ export default defineCommand<Args, SessionReport>({
         jobs: 1,
         maxFailures: 1,
         plain: args.plain ?? false,
+        toStderr: wantsData(args),
         dryRun: args.dryRun ?? false,
         detach: args.detach ?? false,
       },

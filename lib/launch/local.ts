@@ -66,7 +66,12 @@ async function started(child: ChildProcess, run: RunFolder): Promise<boolean> {
 
 function reasonOf(code: number | null, signal: NodeJS.Signals | null, log: string): string {
   const how = signal === null ? `with exit code ${code}` : `by ${signal}`
-  const lines = readFileSync(log, 'utf8').trimEnd().split('\n')
-  const last = printable(lines.filter((line) => line.trim() !== '').at(-1) ?? 'it printed nothing')
-  return `the worker ended ${how} before it began: ${last}`
+  return `the worker ended ${how} before it began: ${printable(lastWords(readFileSync(log, 'utf8')))}`
+}
+
+/** The last line that is neither a place in a stack nor Node's signature: what was thrown, or a sentence of ours. */
+function lastWords(output: string): string {
+  const lines = output.split('\n').map((line) => line.trim())
+  const telling = lines.filter((line) => !/^(at |Node\.js v|[{}[\],^]*$|code: )/.test(line))
+  return telling.at(-1) ?? 'it printed nothing'
 }

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import { UserError } from '../core/errors.ts'
 import { decodeEvent, type RunFinished } from '../core/events.ts'
 import { claimFile } from './disk.ts'
-import { type Liveness, livenessOf, type ProcessId, thisProcess } from './process.ts'
+import { livenessOf, type ProcessId, thisProcess } from './process.ts'
 
 /** Who works on a run: the newest of the files `attempt.1`, `attempt.2`, … is the only one that may write. */
 export type Attempt = { attempt: number; process: ProcessId; claimed: number }
@@ -18,12 +18,6 @@ export function lastAttempt(dir: string): Attempt | null {
     if (number) attempt = Math.max(attempt, Number(number[1]))
   }
   return attempt === 0 ? null : readAttempt(dir, attempt)
-}
-
-/** Whether somebody works on the run now. `gone` before the first attempt. */
-export function livenessOfRun(dir: string): Liveness {
-  const last = lastAttempt(dir)
-  return last === null ? 'gone' : livenessOf(last.process)
 }
 
 /**

@@ -17,7 +17,7 @@ import { readSafetensors, type StoredTensor, type WrittenTensor, writeSafetensor
 import { syncFolder, type WriteChunk, writeDurably } from './disk.ts'
 
 /** What training needs besides the tensors to go on as if it had never stopped. */
-export type TrainingState = {
+type TrainingState = {
   configHash: string
   /** Best value so far of `eval.metric`, and where. */
   best: { step: number; value: number } | null
@@ -34,7 +34,7 @@ export type CheckpointContent = {
   best: boolean
 }
 
-export type Checkpoint = {
+type Checkpoint = {
   step: number
   /** The checkpoint's own folder. */
   path: string
@@ -140,7 +140,7 @@ export function bestCheckpoint(runDir: string): LoadResult {
 }
 
 /** Reads a checkpoint's folder and checks every byte of it. Throws an Error that says what is wrong. */
-export function readCheckpoint(path: string): Checkpoint {
+function readCheckpoint(path: string): Checkpoint {
   const parsed = stateSchema.safeParse(JSON.parse(readFileSync(join(path, 'state.json'), 'utf8')))
   if (!parsed.success) throw new Error('state.json is not one of gvx')
   const { step, files, state } = parsed.data

@@ -19,7 +19,7 @@ export type WriteChunk = (fd: number, bytes: Uint8Array, offset: number, length:
  * Writes all bytes or throws. On a full disk `writeSync` may write a part of the bytes without an error (measured), so
  * the count is what is believed: the rest is tried once more, and a write of nothing is a full disk.
  */
-export function writeAll(fd: number, bytes: Uint8Array, path: string, write: WriteChunk = writeSync): void {
+function writeAll(fd: number, bytes: Uint8Array, path: string, write: WriteChunk = writeSync): void {
   let done = 0
   while (done < bytes.length) {
     let count: number

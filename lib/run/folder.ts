@@ -51,7 +51,7 @@ export function reserveRun(home: string): string {
 }
 
 /** Fills a reserved folder. Repeating it after a crash in its middle completes it. */
-export function writeRun(dir: string, { config, dirtyDiff, ...rest }: NewRun): RunFolder {
+function writeRun(dir: string, { config, dirtyDiff, ...rest }: NewRun): RunFolder {
   const identity: RunIdentity = { id: basename(dir), created: Date.now(), ...rest }
   for (const folder of ['checkpoints', 'evals']) mkdirSync(join(dir, folder), { recursive: true, mode: 0o700 })
   writeFileSync(join(dir, 'config.yaml'), freezeConfig(config), { mode: 0o600 })

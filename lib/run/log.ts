@@ -16,7 +16,7 @@ export type EventLog = {
   close(): void
 }
 
-export const HEARTBEAT_MS = 15_000
+const HEARTBEAT_MS = 15_000
 
 /** Claims the next attempt of a run and opens its log. Throws a UserError when another process works on the run. */
 export function openEventLog(

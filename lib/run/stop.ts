@@ -1,5 +1,5 @@
 /** How a worker is asked to end: `stopped` by a person, `preempted` by the machine's owner. */
-export type StopReason = 'stopped' | 'preempted'
+type StopReason = 'stopped' | 'preempted'
 
 export type StopRequest = {
   /** null until somebody asks; look at it between steps. */

@@ -57,6 +57,8 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   const queue = plan.filter(({ planned }) => planned.action !== 'skip' && planned.action !== 'running')
   const tasks: Task[] = []
   const endings = new Map<string, Ending>()
+  let failures = 0
+  let wishes: string[] = []
   let urged = 'go' as Order
 
   const gone = vanishedPoints(home, sweep)
@@ -71,7 +73,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   while (queue.length > 0 || tasks.length > 0) {
     obey(order())
     if ((urged as Order) === 'detach') return { ...count(), detached: true }
-    for (const run of options.takeRetries?.() ?? []) requeue(run)
+    wishes = [...wishes, ...(options.takeRetries?.() ?? [])].filter((run) => !requeue(run))
     while (queue.length > 0 && tasks.length < jobs) await begin(queue.shift()!)
     for (const task of [...tasks]) await look(task)
     if (tasks.length > 0) await sleep(pollMs)
@@ -149,7 +151,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
       return launchTask(task, options)
     }
     drop(task, 'failed')
-    const { failed: failures } = count()
+    failures += 1
     if (failures >= options.maxFailures && urged === 'go') {
       say('error', `${plural(failures, 'point')} failed: the sweep stops`)
       obey('stop')
@@ -161,12 +163,14 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
     endings.set(task.entry.planned.key, as)
   }
 
-  /** Somebody at the screen wants a point that has ended to go on. */
-  function requeue(run: string): void {
+  /** Somebody at the screen wants a point to be tried again. False while this process has not seen it end yet. */
+  function requeue(run: string): boolean {
     const point = points.find((candidate) => candidate.run === run)
     const entry = plan.find(({ planned }) => planned.key === point?.key)
-    if (!entry || urged !== 'go' || !endings.delete(entry.planned.key)) return
-    queue.unshift({ ...entry, planned: { ...entry.planned, run } })
+    if (tasks.some(({ folder }) => folder.identity.id === run)) return false
+    if (entry && urged === 'go' && endings.delete(entry.planned.key))
+      queue.unshift({ ...entry, planned: { ...entry.planned, run } })
+    return true
   }
 
   function count(): Record<Ending, number> {

@@ -47,7 +47,7 @@ const sweepSchema = z.strictObject({
   retry: z.int().min(0).max(10).default(0).describe('How often a point that fails is tried again within one sweep'),
 })
 
-export type SweepSpec = z.output<typeof sweepSchema>
+type SweepSpec = z.output<typeof sweepSchema>
 
 export type SweepFile = {
   /** Name and place: the same file is the same sweep, whoever runs it. */

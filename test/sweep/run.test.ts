@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { localLauncher } from '../../lib/launch/local.ts'
@@ -6,13 +6,14 @@ import { listRuns, openRun } from '../../lib/run/folder.ts'
 import { followRun } from '../../lib/run/follow.ts'
 import type { Order } from '../../lib/sweep/run.ts'
 import { states, sweep, sweepFolder, until } from './bench.ts'
+import { inlineWorkers } from './inline-worker.ts'
 
 // Each worker is a process, and the machine may be busy with others.
 vi.setConfig({ testTimeout: 120_000 })
 
 test('a sweep trains every point once, and the second time skips them all', async () => {
   const { home, file } = sweepFolder()
-  const first = sweep(home, file)
+  const first = sweep(home, file, { launcher: inlineWorkers() })
   expect(await first.result).toEqual({ finished: 4, failed: 0, stopped: 0, skipped: 0, detached: false })
   expect(first.updates.at(-1)).toMatchObject({ type: 'session.done', finished: 4 })
   const second = sweep(home, file)
@@ -32,7 +33,7 @@ test('a sweep trains every point once, and the second time skips them all', asyn
 
 test('the observer is told of each run in the order attached, events, status', async () => {
   const { home, file } = sweepFolder()
-  const { result, updates } = sweep(home, file, { jobs: 4 })
+  const { result, updates } = sweep(home, file, { jobs: 4, launcher: inlineWorkers() })
   await result
   for (const run of ['run1', 'run2', 'run3', 'run4']) {
     const own = updates.filter((update) => 'run' in update && update.run === run)
@@ -47,28 +48,65 @@ test('the observer is told of each run in the order attached, events, status', a
 
 test('a point that fails leaves the others alone, is named, and goes on when asked', async () => {
   const { home, file } = sweepFolder()
-  process.env.GVX_FAKE_FAIL = '1'
-  try {
-    expect(await sweep(home, file).result).toMatchObject({ finished: 2, failed: 2 })
-  } finally {
-    delete process.env.GVX_FAKE_FAIL
-  }
-  expect(await sweep(home, file).result).toMatchObject({ finished: 0, failed: 2, skipped: 2 })
-  const again = sweep(home, file, { planOptions: { retry: new Set(['failed']) } })
+  const launcher = inlineWorkers({ fails: (seed) => seed === 1 })
+  expect(await sweep(home, file, { launcher }).result).toMatchObject({ finished: 2, failed: 2 })
+  expect(await sweep(home, file, { launcher }).result).toMatchObject({ finished: 0, failed: 2, skipped: 2 })
+  const retry = new Set(['failed'] as const)
+  const again = sweep(home, file, { launcher: inlineWorkers(), planOptions: { retry } })
   expect(again.plan.map(({ planned }) => planned.action)).toEqual(['skip', 'retry', 'skip', 'retry'])
   expect(await again.result).toMatchObject({ finished: 2, failed: 0, skipped: 2 })
   expect(states(home).map(({ attempts }) => attempts)).toEqual([1, 2, 1, 2])
 })
 
-test('--fail-fast stops the other points, which can go on later', async () => {
-  const { home, file } = sweepFolder()
-  process.env.GVX_FAKE_FAIL = '0'
-  try {
-    const result = await sweep(home, file, { jobs: 1, maxFailures: 1 }).result
-    expect(result).toMatchObject({ finished: 0, failed: 1, stopped: 3 })
-  } finally {
-    delete process.env.GVX_FAKE_FAIL
+test('what fails is tried again within the sweep as often as the file says', async () => {
+  const { home, file } = sweepFolder(['retry: 2'])
+  const left = new Map([
+    [0, 2],
+    [1, 1],
+  ])
+  const fails = (seed: number) => {
+    const n = left.get(seed)!
+    if (n > 0) left.set(seed, n - 1)
+    return n > 0
   }
+  const { result } = sweep(home, file, { sets: ['train.steps=2'], jobs: 1, launcher: inlineWorkers({ fails }) })
+  expect(await result).toMatchObject({ failed: 0, finished: 4 })
+  expect(states(home).map(({ attempts }) => attempts)).toEqual([3, 2, 1, 1])
+})
+
+test('after a failure with --fail-fast no other point begins', async () => {
+  const { home, file } = sweepFolder()
+  const launcher = inlineWorkers({ fails: () => true })
+  const result = await sweep(home, file, { jobs: 1, maxFailures: 1, launcher }).result
+  expect(result).toMatchObject({ finished: 0, failed: 1, stopped: 3 })
+  expect(states(home)).toHaveLength(1)
+})
+
+test('a point can be tried again from the screen while the sweep goes on', async () => {
+  const { home, file } = sweepFolder()
+  let broken = true
+  let asked = false
+  const takeRetries = () => {
+    if (asked || states(home)[0]?.status !== 'failed') return []
+    asked = true
+    broken = false
+    return ['run1']
+  }
+  const launcher = inlineWorkers({ fails: (seed) => broken && seed === 0 })
+  expect(await sweep(home, file, { jobs: 1, launcher, takeRetries }).result).toMatchObject({ finished: 4, failed: 0 })
+  expect(states(home)[0].attempts).toBe(2)
+})
+
+test('points that the file no longer has are named and left alone', async () => {
+  const { home, file } = sweepFolder()
+  await sweep(home, file, { launcher: inlineWorkers(), jobs: 4 }).result
+  writeFileSync(file, readFileSync(file, 'utf8').replace('  two: { model.stages: 2 }\n', ''))
+  const { result, updates } = sweep(home, file, { launcher: inlineWorkers() })
+  expect(await result).toMatchObject({ skipped: 2 })
+  expect(updates.flatMap((update) => (update.type === 'message' ? [update.text] : []))).toEqual([
+    'two/seed=0 is no longer in the file; run3 is left alone',
+    'two/seed=1 is no longer in the file; run4 is left alone',
+  ])
 })
 
 test('a worker that cannot begin is a failed run that says why', async () => {
