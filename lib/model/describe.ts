@@ -23,7 +23,7 @@ export type ModelDescription = {
   stages: StageDescription[]
   /** Trainable numbers of each part. */
   parameters: { total: number; image: number; text: number; imageHead: number; textHead: number; scales: number }
-  /** Forward, a multiply-add counted as two, projection head included; a text of the whole context. */
+  /** Forward, a multiply-add counted as two, projection head and norms included; a text of the whole context. */
   gflops: { image: number; text: number }
   /** Bytes that a training step keeps for its backward pass, for one image and for one text of the whole context. */
   activationBytes: { image: number; text: number }
@@ -37,12 +37,14 @@ export function describeModel(model: ModelConfig): ModelDescription {
       .reduce((sum, { shape }) => sum + sizeOf(shape), 0)
   const stages = describeStages(model, count)
   const patches = (model.imageSize / model.patchSize) ** 2
-  const embedding = linearFlops(patches, 3 * model.patchSize ** 2, model.embedDim)
+  const embedding = linearFlops(patches, 3 * model.patchSize ** 2, model.embedDim) + normFlops(patches, model.embedDim)
   const { width, depth, numHeads, contextLength } = model.text
   const image = { width: model.embedDim, heads: model.numHeads, ratio: model.mlpRatio }
   const text = { width, heads: numHeads, ratio: 4 }
-  const imageFlops = embedding + stages.reduce((sum, { gflops }) => sum + gflops * 1e9, 0)
-  const textFlops = depth * layerFlops(contextLength, text)
+  const left = model.numOutputGroups.at(-1) ?? patches
+  const imageFlops =
+    embedding + stages.reduce((sum, { gflops }) => sum + gflops * 1e9, 0) + normFlops(left, model.embedDim)
+  const textFlops = depth * layerFlops(contextLength, text) + normFlops(1, width)
   return {
     stages,
     parameters: {
@@ -67,11 +69,15 @@ export function describeModel(model: ModelConfig): ModelDescription {
 type Layer = { width: number; heads: number; ratio: number }
 
 const linearFlops = (rows: number, from: number, to: number) => 2 * rows * from * to
+/** Mean, variance, scaling, gain and bias: five operations a number. */
+const normFlops = (rows: number, width: number) => 5 * rows * width
 /** Products of queries with keys, and of weights with values. */
 const attentionFlops = (queries: number, keys: number, width: number) => 4 * queries * keys * width
 
 const layerFlops = (tokens: number, { width, ratio }: Layer) =>
-  (4 + 2 * ratio) * linearFlops(tokens, width, width) + attentionFlops(tokens, tokens, width)
+  (4 + 2 * ratio) * linearFlops(tokens, width, width) +
+  attentionFlops(tokens, tokens, width) +
+  2 * normFlops(tokens, width)
 
 /**
  * A layer keeps the normalised input of both norms, what goes into each product, queries, keys and values, the MLP's
@@ -100,7 +106,7 @@ function describeStages(model: ModelConfig, count: (prefix: string) => number): 
     const flops =
       layers * layerFlops(tokens + groupTokens, layer) +
       (segments === null ? 0 : groupingFlops(model, tokens, groupTokens, segments)) +
-      (stage === 0 || segments === null ? 0 : mixerFlops(model, model.numGroupTokens[stage - 1], groupTokens))
+      (stage === 0 || segments === null ? 0 : projectorFlops(model, model.numGroupTokens[stage - 1], groupTokens))
     const described: StageDescription = {
       stage,
       tokens,
@@ -122,11 +128,15 @@ function mixerFlops({ embedDim, assignment }: ModelConfig, from: number, to: num
   return linearFlops(embedDim, from, hidden) + linearFlops(embedDim, hidden, to)
 }
 
+const projectorFlops = (model: ModelConfig, from: number, to: number) =>
+  mixerFlops(model, from, to) + normFlops(from, model.embedDim)
+
 function groupingFlops(model: ModelConfig, tokens: number, groupTokens: number, groups: number): number {
   const { embedDim: width, mlpRatio, assignment } = model
   const square = (rows: number) => linearFlops(rows, width, width)
   const cross = 2 * square(groups) + 2 * square(tokens) + attentionFlops(groups, tokens, width)
   const mlps = (2 * mlpRatio + 2 * assignment.channelMlpRatio) * square(groups)
   // the assignment has the same four projections and the same two products as the cross-attention
-  return mixerFlops(model, groupTokens, groups) + 2 * cross + mlps
+  const norms = normFlops(tokens + groupTokens + 4 * groups, width)
+  return mixerFlops(model, groupTokens, groups) + 2 * cross + mlps + norms
 }
