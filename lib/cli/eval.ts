@@ -1,10 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { UserError } from '../core/errors.ts'
+import type { Protocol } from '../core/events.ts'
 import { encodeMaskPng } from '../data/png.ts'
-import { openSegmentationSet } from '../data/segmentation-set.ts'
+import { openSegmentationSet, type SegmentationSet } from '../data/segmentation-set.ts'
 import { bootstrapInterval } from '../eval/bootstrap.ts'
 import { type EvalResult, evaluateSegmentation } from '../eval/evaluate.ts'
+import { sweepThreshold, type ThresholdSweep } from '../eval/threshold.ts'
 import { recordLateEvaluation } from '../run/late-eval.ts'
 import { protocolHash } from '../store/apply.ts'
 import { ingestRun } from '../store/ingest.ts'
@@ -22,6 +24,7 @@ type Args = {
   limit: number
   weights?: 'best' | 'last'
   savePredictions?: string
+  backgroundThreshold?: string
   set: string[]
 }
 
@@ -32,6 +35,9 @@ type Evaluated = Omit<EvalResult, 'perImage'> & {
   interval: [number, number]
   /** File of the event in the run's folder; null where only a part of the split was evaluated. */
   recorded: string | null
+  /** The background threshold that was used, and mIoU over thresholds on the split it was chosen on. */
+  threshold: number
+  curve: ThresholdSweep['curve'] | null
 }
 
 export default defineCommand<Args, { evaluations: Evaluated[] }>({
@@ -47,6 +53,10 @@ export default defineCommand<Args, { evaluations: Evaluated[] }>({
         describe: 'Images, evenly from the list; the result is not recorded',
       })
       .option('weights', { choices: ['best', 'last'] as const, describe: 'Which checkpoint (the run says: best)' })
+      .option('background-threshold', {
+        type: 'string',
+        describe: 'A number; auto: chosen on eval.voc.selectSplit; oracle: chosen on the split that is reported',
+      })
       .option('save-predictions', { type: 'string', describe: 'Folder for the predicted masks, as palette PNGs' }),
   async run(args, context) {
     if (!Number.isInteger(args.limit) || args.limit < 0)
@@ -79,6 +89,15 @@ export default defineCommand<Args, { evaluations: Evaluated[] }>({
       ]),
     })
     for (const e of evaluations) {
+      if (e.curve)
+        out.table({
+          title: `mIoU over the background threshold (${e.run}); ${e.threshold} was chosen`,
+          columns: [
+            { name: 'threshold', align: 'right' },
+            { name: 'mIoU', align: 'right', format: percent },
+          ],
+          rows: e.curve.map(({ threshold, mIoU }): Cell[] => [threshold, mIoU]),
+        })
       const others = Object.entries(e.values).filter(([name]) => name !== 'mIoU')
       out.line(`${e.run}  ${others.map(([name, value]) => `${name} ${metricText(name)(value)}`).join('  ')}`)
       out.table({
@@ -90,19 +109,46 @@ export default defineCommand<Args, { evaluations: Evaluated[] }>({
 })
 
 async function evaluateRun(name: string, args: Args, context: Context): Promise<Evaluated> {
+  const tuned = args.backgroundThreshold === undefined || /^(?:auto|oracle)$/.test(args.backgroundThreshold)
   const sets = [
     ...args.set,
     ...(args.voc === undefined ? [] : [`eval.voc.root=${args.voc}`]),
     ...(args.split === undefined ? [] : [`eval.voc.split=${args.split}`]),
+    ...(tuned ? [] : [`eval.backgroundThreshold=${args.backgroundThreshold}`]),
   ]
-  const { run, config, params, step } = await loadModelOfRun(name, sets, args.weights, context)
+  const model = await loadModelOfRun(name, sets, args.weights, context)
+  const { run, params, step } = model
+  let { config } = model
   const { id } = run.identity
-  const set = await openSegmentationSet({
-    ...config.eval.voc,
-    home: context.home,
-    scenes: config.data.scenes,
-    onProgress: reportProgress('making the scenes', 'images', context),
-  })
+  const openSet = (split: string) =>
+    openSegmentationSet({
+      ...config.eval.voc,
+      split,
+      home: context.home,
+      scenes: config.data.scenes,
+      onProgress: reportProgress('making the scenes', 'images', context),
+    })
+  const set = await openSet(config.eval.voc.split)
+  let curve: ThresholdSweep['curve'] | null = null
+  let protocol: Protocol = {}
+  if (args.backgroundThreshold !== undefined && tuned) {
+    const oracle = args.backgroundThreshold === 'oracle'
+    const tuning = oracle ? set : await openSet(config.eval.voc.selectSplit)
+    if (!oracle && tuning.split === set.split) throw sameSplit(set)
+    const sweep = await sweepThreshold({
+      params,
+      config,
+      set: tuning,
+      limit: args.limit,
+      signal: context.signal,
+      onProgress: reportProgress(`choosing the threshold on ${tuning.split}`, 'images', context),
+    })
+    curve = sweep.curve
+    config = { ...config, eval: { ...config.eval, backgroundThreshold: sweep.best } }
+    protocol = { threshold: oracle ? 'oracle' : `chosen on ${tuning.split}` }
+    // What is chosen for each run may differ; the way it is chosen is what must be equal.
+    if (!oracle) protocol.backgroundThreshold = 'auto'
+  }
   const folder = args.savePredictions
   if (folder !== undefined) mkdirSync(folder, { recursive: true })
   const { perImage, ...result } = await evaluateSegmentation({
@@ -111,6 +157,7 @@ async function evaluateRun(name: string, args: Args, context: Context): Promise<
     set,
     purpose: 'final',
     limit: args.limit,
+    protocol,
     signal: context.signal,
     onProgress: reportProgress(`evaluating ${id}`, 'images', context),
     onLabels: (image, labels, width, height) => {
@@ -129,5 +176,10 @@ async function evaluateRun(name: string, args: Args, context: Context): Promise<
     ingestRun(store, run.dir)
   } else context.say(`${id}: ${otherMethod ? 'another method' : 'a part of the split'} is not recorded`)
   const interval = bootstrapInterval(perImage, result.classNames.length, { resamples: 2000 })
-  return { run: id, step, ...result, interval, recorded }
+  return { run: id, step, ...result, interval, recorded, threshold: config.eval.backgroundThreshold, curve }
 }
+
+const sameSplit = ({ name, split }: SegmentationSet) =>
+  new UserError(`The threshold would be chosen on the split that is reported, ${split} of ${name}.`, {
+    hint: '--set eval.voc.selectSplit=train names another list; --background-threshold oracle says so in the protocol',
+  })

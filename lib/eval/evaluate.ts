@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts'
-import type { EvalFinished, MetricValues } from '../core/events.ts'
+import type { EvalFinished, MetricValues, Protocol } from '../core/events.ts'
 import type { SegmentationSet } from '../data/segmentation-set.ts'
 import type { Params } from '../tensor/index.ts'
 import type { PerImage } from './bootstrap.ts'
@@ -28,6 +28,8 @@ export type Evaluation = {
   /** Sees the labels of each image: to save or to draw them. */
   onLabels?: (id: string, labels: Uint8Array, width: number, height: number) => void | Promise<void>
   signal?: AbortSignal
+  /** What else belongs to the protocol: where its threshold comes from. */
+  protocol?: Protocol
 }
 
 /** Pixels of an image and mask that are held at once: the memory does not grow with the data set. */
@@ -67,7 +69,7 @@ export async function evaluateSegmentation(evaluation: Evaluation): Promise<Eval
   return {
     dataset: 'voc',
     purpose,
-    protocol: protocolOf(set, indices.length, segmenter.options, config),
+    protocol: { ...protocolOf(set, indices.length, segmenter.options, config), ...evaluation.protocol },
     images: indices.length,
     seconds: (performance.now() - started) / 1000,
     classNames: set.classNames,
@@ -81,7 +83,9 @@ export const spread = (total: number, limit: number): number[] =>
     ? Array.from({ length: total }, (_, i) => i)
     : Array.from({ length: limit }, (_, i) => Math.floor((i * total) / limit))
 
-const chunkSize = (shortSide: number): number => Math.max(2, Math.min(64, Math.round(CHUNK_PIXELS / shortSide ** 2)))
+/** Images of a short side that are held at once. */
+export const chunkSize = (shortSide: number): number =>
+  Math.max(2, Math.min(64, Math.round(CHUNK_PIXELS / shortSide ** 2)))
 
 type Mask = { data: Uint8Array; width: number; height: number }
 

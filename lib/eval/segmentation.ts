@@ -31,6 +31,8 @@ export type Segmented = {
   /** The windows and what the encoder said of each. */
   windows: Window[]
   encoded: Encoded[]
+  /** The scores of each window before they are averaged. */
+  parts: PixelScores[]
 }
 
 /** Segments normalised images of any sizes; windows of equal size share batches across the images. */
@@ -62,7 +64,7 @@ export async function segmentPixels(segmenter: Segmenter, images: readonly Pixel
     const windows = own.map((job) => job.window)
     const encoded = own.map((job) => job.encoded!)
     const parts = own.map((job) => scoreWindow(segmenter, job.encoded!, job.window.width, job.window.height))
-    return { pixels: averageWindows(image.width, image.height, windows, parts), windows, encoded }
+    return { pixels: averageWindows(image.width, image.height, windows, parts), windows, encoded, parts }
   })
 }
 
@@ -82,11 +84,19 @@ function cut(image: Pixels, { x, y, width, height }: Window): Pixels {
 }
 
 /** Class scores of the pixels of one window. */
-export function scoreWindow(segmenter: Segmenter, encoded: Encoded, width: number, height: number): PixelScores {
-  const { classifier, scale, options } = segmenter
-  const logits = affinityLogits(encoded.segments, classifier.data, classifier.dim, scale) // [S, C]
-  const image = affinityLogits(encoded.image, classifier.data, classifier.dim, scale) // [C]
-  return { width, height, row: pixelGroups(encoded, -1, width, height), ...segmentScores(logits, image, options) }
+function scoreWindow(segmenter: Segmenter, encoded: Encoded, width: number, height: number): PixelScores {
+  const { segments, image } = windowLogits(segmenter, encoded)
+  const row = pixelGroups(encoded, -1, width, height)
+  return { width, height, row, ...segmentScores(segments, image, segmenter.options) }
+}
+
+/** Logits of the segments [S, C] and of the whole window [C]. */
+export function windowLogits({ classifier, scale }: Segmenter, encoded: Encoded) {
+  const { data, dim } = classifier
+  return {
+    segments: affinityLogits(encoded.segments, data, dim, scale),
+    image: affinityLogits(encoded.image, data, dim, scale),
+  }
 }
 
 /** Group of each pixel after a stage (−1: the last). The segments of a plain ViT are its patches. */
