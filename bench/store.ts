@@ -42,6 +42,7 @@ try {
     listRuns(store, { columns, where: 'model.stages=2 and voc.mIoU>0.3', sort: ['-voc.mIoU'] }),
   )
   results['compare five runs, ms'] = timed(() => compareRuns(store, [1, 2, 3, 4, 5]))
+  results['the same without intervals, ms'] = timed(() => compareRuns(store, [1, 2, 3, 4, 5], { bootstrap: false }))
   results['one curve of all its points, ms'] = timed(() => seriesOf(store, 3, 'train/metric3'))
   store.close()
   if (values.json) console.log(JSON.stringify(results))

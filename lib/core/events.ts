@@ -94,13 +94,17 @@ export function encodeEvent(event: LoggedEvent): string {
   )
 }
 
+const reviveNumber = (_key: string, value: unknown): unknown =>
+  value !== null && typeof value === 'object' && '$n' in value && typeof value.$n === 'string'
+    ? NON_FINITE[value.$n]
+    : value
+
 /**
  * The event of a line, or null for a type this version does not know.
  * Throws on a line that is not JSON (a torn line is the caller's business: it has no newline yet).
  */
 export function decodeEvent(line: string): LoggedEvent | null {
-  const event = JSON.parse(line, (_key, value) =>
-    value !== null && typeof value === 'object' && typeof value.$n === 'string' ? NON_FINITE[value.$n] : value,
-  ) as LoggedEvent
+  // Calling back for every value makes parsing five times slower: only where there is something to replace.
+  const event = (line.includes('{"$n":') ? JSON.parse(line, reviveNumber) : JSON.parse(line)) as LoggedEvent
   return EVENT_TYPES.has(event.type) ? event : null
 }

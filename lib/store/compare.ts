@@ -41,11 +41,12 @@ const isLoss = (name: string): boolean => /loss|contrastive|multiLabel|dataWait/
  * What differs between runs.
  * @param atStep only what was known at this step
  * @param trim cut all runs to the steps that every one has done
+ * @param bootstrap whether to compute the intervals, which take most of the time
  */
 export function compareRuns(
   store: Store,
   ids: readonly number[],
-  { atStep, trim = false }: { atStep?: number; trim?: boolean } = {},
+  { atStep, trim = false, bootstrap = true }: { atStep?: number; trim?: boolean; bootstrap?: boolean } = {},
 ): Comparison {
   const runs = ids.map((id) => getRun(store, id))
   const upTo = atStep ?? (trim ? Math.min(...runs.map((run) => run.step)) : null)
@@ -62,7 +63,7 @@ export function compareRuns(
     metrics: compareMetrics(store, runs, upTo),
     results,
     classes: results.flatMap(classRows),
-    intervals: results.flatMap((result) => intervalsOf(runs, result.dataset, result.evaluations)),
+    intervals: bootstrap ? results.flatMap((result) => intervalsOf(runs, result.dataset, result.evaluations)) : [],
     upTo,
   }
 }
