@@ -42,7 +42,7 @@ export function parseSafetensors(bytes: Uint8Array, source = 'the file'): Safete
     if (offsets[0] !== at) refuse(`the values of ${quote(name)} overlap others or leave a hole`)
     at = offsets[1]
     if (begin + at > bytes.byteLength) refuse(`the values of ${quote(name)} lie beyond its end`)
-    tensors.set(name, { dtype, shape, data: widen(bytes.subarray(begin + offsets[0], begin + at), dtype) })
+    tensors.set(name, { dtype, shape, data: readValues(bytes.subarray(begin + offsets[0], begin + at), dtype) })
   }
   if (begin + at !== bytes.byteLength) refuse('bytes are left after the last tensor')
   return { tensors, metadata: entries.metadata }
@@ -114,8 +114,12 @@ function countTopLevelKeys(text: string): number {
   return keys
 }
 
-function widen(bytes: Uint8Array, dtype: string): Float32Array {
-  const width = WIDTH.get(dtype)!
+/** Bytes of one value of a type. */
+export const widthOf = (dtype: string): number => WIDTH.get(dtype)!
+
+/** Raw little-endian values of a type as float32. */
+export function readValues(bytes: Uint8Array, dtype: string): Float32Array {
+  const width = widthOf(dtype)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const out = new Float32Array(bytes.byteLength / width)
   if (dtype === 'F32') {
@@ -156,19 +160,27 @@ export function bfloatToFloat(bits: number): number {
   return scratch.getFloat32(0)
 }
 
-export type WrittenTensor = { shape: readonly number[]; data: Float32Array }
+export type WrittenTensor = {
+  shape: readonly number[]
+  data: Float32Array
+  /** Written as 64-bit integers, where other code wants them so. */
+  dtype?: 'F32' | 'I64'
+}
 
-/** A file of float32 tensors in the order given; the values begin at a multiple of 8 bytes. */
+/** A file of the tensors in the order given; the values begin at a multiple of 8 bytes. */
 export function writeSafetensors(
   tensors: Iterable<[string, WrittenTensor]>,
   metadata: Record<string, string> = {},
 ): Uint8Array {
-  const list = [...tensors]
+  const list = [...tensors].map(([name, { shape, data, dtype = 'F32' }]) => {
+    const raw = dtype === 'F32' ? data : BigInt64Array.from(data, (value) => BigInt(Math.round(value)))
+    return { name, shape, dtype, bytes: new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength) }
+  })
   const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {}
   let at = 0
-  for (const [name, { shape, data }] of list) {
-    header[name] = { dtype: 'F32', shape, data_offsets: [at, at + data.byteLength] }
-    at += data.byteLength
+  for (const { name, shape, dtype, bytes } of list) {
+    header[name] = { dtype, shape, data_offsets: [at, at + bytes.length] }
+    at += bytes.length
   }
   const json = new TextEncoder().encode(JSON.stringify(header))
   const padded = Math.ceil(json.length / 8) * 8
@@ -177,9 +189,9 @@ export function writeSafetensors(
   out.fill(0x20, 8, 8 + padded)
   out.set(json, 8)
   at = 8 + padded
-  for (const [, { data }] of list) {
-    out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at)
-    at += data.byteLength
+  for (const { bytes } of list) {
+    out.set(bytes, at)
+    at += bytes.length
   }
   return out
 }
