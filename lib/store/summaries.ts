@@ -16,7 +16,8 @@ export function createSummaries(store: Store, run: number) {
     for (const [name, batch] of touched) {
       const old = sql('SELECT last_step FROM summaries WHERE run = ? AND name = ?').get(run, name)
       const lastStep = (old as { last_step: number } | undefined)?.last_step
-      if (!stale.has(name) && batch.inOrder && lastStep !== undefined && batch.first > lastStep) append(name, batch)
+      if (!stale.has(name) && batch.inOrder && batch.first > (lastStep ?? -1))
+        append(name, batch, lastStep === undefined)
       else stale.add(name)
     }
     for (const name of stale) compute(name)
@@ -24,7 +25,7 @@ export function createSummaries(store: Store, run: number) {
     stale.clear()
   }
 
-  function append(name: number, { points }: Batch): void {
+  function append(name: number, { points }: Batch, isNew: boolean): void {
     let min: { step: number; value: number } | null = null
     let max: { step: number; value: number } | null = null
     let nonFinite = 0
@@ -37,6 +38,13 @@ export function createSummaries(store: Store, run: number) {
     }
     const last = points.at(-1)!
     const kind = kindOf(last.value)
+    if (isNew) {
+      const firstKind = kindOf(points[0].value)
+      sql(
+        `INSERT INTO summaries (run, name, count, non_finite, first_step, first, first_kind, last_step, last_kind)
+         VALUES (?, ?, 0, 0, ?, ?, ?, 0, 0)`,
+      ).run(run, name, points[0].step, firstKind === 0 ? points[0].value : null, firstKind)
+    }
     sql(
       `UPDATE summaries SET count = count + @count, non_finite = non_finite + @nonFinite, last_step = @lastStep, last = @last,
        last_kind = @kind,
