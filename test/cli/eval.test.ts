@@ -1,0 +1,157 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Context } from '../../lib/cli/command.ts'
+import evalCommand from '../../lib/cli/eval.ts'
+import metricsCommand from '../../lib/cli/metrics.ts'
+import plotCommand from '../../lib/cli/plot.ts'
+import segmentCommand from '../../lib/cli/segment.ts'
+import { decodeImage } from '../../lib/data/image.ts'
+import { decodeMask } from '../../lib/data/mask.ts'
+import { initParams } from '../../lib/model/index.ts'
+import { saveCheckpoint } from '../../lib/run/checkpoint.ts'
+import { readRunConfig } from '../../lib/run/folder.ts'
+import { ingestRun } from '../../lib/store/ingest.ts'
+import { openStore, type Store } from '../../lib/store/open.ts'
+import { evaluationsOf } from '../../lib/store/runs.ts'
+import { openBackend, tf } from '../../lib/tensor/index.ts'
+import { emptyHome, fakeRun, line, started } from '../store/home.ts'
+
+const SMALL = [
+  'model.imageSize=32',
+  'model.patchSize=8',
+  'model.embedDim=16',
+  'model.numHeads=2',
+  'model.depth=2',
+  'model.stages=1',
+  'model.groupTokens=4',
+  'model.segments=3',
+  'model.text.width=16',
+  'model.text.depth=1',
+  'model.text.numHeads=2',
+  'model.projection.dim=8',
+  'model.projection.hiddenDim=16',
+  'data.scenes.train=2',
+  'data.scenes.val=4',
+  'data.scenes.test=6',
+  'runtime.backend=wasm',
+]
+
+const home = emptyHome(afterAll)
+let store: Store
+let runDir: string
+const said: string[] = []
+const context: Context = {
+  home,
+  store: async () => store,
+  say: (text) => void said.push(text),
+  write: () => {},
+  setExit: () => {},
+  signal: new AbortController().signal,
+  argv: [],
+}
+
+/** A run that has one checkpoint of an untrained model. */
+beforeAll(async () => {
+  await openBackend({ backend: 'wasm', threads: 1 })
+  runDir = fakeRun(home, { sets: SMALL })
+  const params = initParams(readRunConfig(runDir).model, 0)
+  const model = new Map(
+    Object.entries(params).map(([name, tensor]) => [
+      name,
+      { shape: [...tensor.shape], data: tensor.dataSync() as Float32Array },
+    ]),
+  )
+  tf.dispose(params)
+  saveCheckpoint(runDir, 40, {
+    model,
+    optimizer: new Map(),
+    state: { configHash: '', best: null, versions: {} },
+    best: true,
+  })
+  writeFileSync(
+    join(runDir, 'events.1.jsonl'),
+    line(started()) +
+      [10, 20, 30].map((step) => line({ type: 'metric', step, values: { 'train/loss': 1 / step } })).join(''),
+  )
+  store = openStore(home)
+  ingestRun(store, runDir)
+})
+afterAll(() => store?.close())
+
+const evaluate = (rest: Record<string, unknown> = {}) =>
+  evalCommand.run({ runs: ['run1'], limit: 0, set: [], ...rest } as never, context)
+
+test('an evaluation of the whole split is recorded beside the run and stands in the database', async () => {
+  const predictions = join(home, 'predictions')
+  const { evaluations } = await evaluate({ savePredictions: predictions })
+  expect(evaluations).toMatchObject([{ run: 'run1', step: 40, images: 6, recorded: 'evals/eval-1.event.json' }])
+  const [recorded] = evaluationsOf(store, 1)
+  expect(recorded.values.mIoU).toBe(evaluations[0].values.mIoU)
+  expect(recorded.counts).not.toBeNull()
+  expect(readdirSync(predictions)).toHaveLength(6)
+
+  const root = readdirSync(join(home, 'data')).find((name) => name.startsWith('scenes'))!
+  const measured = await metricsCommand.run(
+    { predictions, root: join(home, 'data', root), split: 'test' } as never,
+    context,
+  )
+  for (const name of ['mIoU', 'aAcc', 'mAcc', 'boundaryIoU'] as const)
+    expect(measured[name]).toBe(evaluations[0].values[name])
+})
+
+test('a part of the split, or another method, is shown and not recorded', async () => {
+  const before = readdirSync(join(runDir, 'evals')).length
+  const { evaluations } = await evaluate({ limit: 2 })
+  expect(evaluations[0]).toMatchObject({ images: 2, recorded: null })
+  expect(readdirSync(join(runDir, 'evals'))).toHaveLength(before)
+  expect(said.join('\n')).toContain('a part of the split is not recorded')
+})
+
+test('the threshold is chosen on another split, and the protocol says so', async () => {
+  const voc = { voc: 'builtin:scenes#voc', backgroundThreshold: 'auto' }
+  const { evaluations } = await evaluate(voc)
+  expect(evaluations[0].protocol).toMatchObject({ threshold: 'chosen on val', backgroundThreshold: 'auto' })
+  expect(evaluations[0].curve!.length).toBeGreaterThan(10)
+  await expect(evaluate({ ...voc, split: 'val' })).rejects.toThrow(/chosen on the split that is reported/)
+})
+
+test('what was fixed by training cannot be changed', async () => {
+  await expect(evaluate({ set: ['model.stages=2'] })).rejects.toThrow(/model\.stages is fixed/)
+  await expect(evaluate({ set: ['eval.topK=-1'] })).rejects.toThrow(/eval\.topK/)
+  await expect(evaluate({ runs: ['run7'] })).rejects.toThrow(/there is no run run7/)
+})
+
+test('images are segmented into named classes, with a picture and a label map', async () => {
+  const image = join(home, 'data', readdirSync(join(home, 'data'))[0], 'JPEGImages')
+  const file = join(image, readdirSync(image)[0])
+  const out = join(home, 'segmented')
+  const args = { images: [file], run: '@last', classes: 'background, red star,grass', out, set: [] }
+  const { images } = await segmentCommand.run(args as never, context)
+  expect(images[0].classes.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9)
+  const mask = decodeMask(readFileSync(images[0].labels!))
+  expect(Math.max(...mask.data)).toBeLessThan(3)
+  expect((await decodeImage(readFileSync(images[0].picture!))).width).toBeGreaterThan(mask.width)
+  await expect(segmentCommand.run({ ...args, images: [join(home, 'no.jpg')] } as never, context)).rejects.toThrow(
+    /no\.jpg is not there/,
+  )
+  await expect(segmentCommand.run({ ...args, classes: ' , ' } as never, context)).rejects.toThrow(/1 to 255 names/)
+})
+
+test('curves are drawn as SVG and PNG; a metric nobody measured is an error that lists those there are', async () => {
+  const plot = (rest: Record<string, unknown>) =>
+    plotCommand.run({ runs: ['run1'], metric: 'train/loss', ...rest } as never, context)
+  const svg = join(home, 'loss.svg')
+  await plot({ out: svg, log: true })
+  expect(readFileSync(svg, 'utf8')).toMatch(/^<svg .*train\/loss.*<path d="M[\d.]+ [\d.]+L/s)
+  await plot({ out: join(home, 'loss.png') })
+  expect((await decodeImage(readFileSync(join(home, 'loss.png')))).width).toBeGreaterThan(700)
+  await expect(plot({ out: svg, metric: 'nope' })).rejects.toThrow(/no run has a point of nope/)
+  await expect(plot({ out: join(home, 'loss.gif') })).rejects.toThrow(/\.svg or \.png/)
+  await expect(plot({ out: join(home, 'film.png'), samples: true })).rejects.toThrow(/no pictures/)
+  const step = join(runDir, 'samples/step-00000010')
+  mkdirSync(step, { recursive: true })
+  writeFileSync(join(step, 'a.png'), readFileSync(join(home, 'loss.png')))
+  await plot({ out: join(home, 'film.png'), samples: true })
+  expect(existsSync(join(home, 'film.png'))).toBe(true)
+})
