@@ -47,9 +47,10 @@ export async function checkSource(source: string, onProgress?: OnProgress): Prom
 /** Whether a path is a folder with masks rather than shards. */
 export function isLabelled(source: string): boolean {
   const [folder] = source.split('#')
-  const signs = ['classes.yaml', 'SegmentationClass', 'VOC2012', 'VOCdevkit']
+  const signs = ['classes.yaml', 'SegmentationClass', 'SegmentationClassContext', 'VOC2012', 'VOCdevkit/VOC2012']
+  const coco = ['stuffthingmaps/val2017', 'annotations/val2017']
   const isFolder = statSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false
-  return isFolder && signs.some((name) => existsSync(path.join(folder, name)))
+  return isFolder && [...signs, ...coco].some((name) => existsSync(path.join(folder, name)))
 }
 
 async function checkShards(pattern: string, onProgress?: OnProgress): Promise<Report> {
@@ -105,7 +106,7 @@ async function checkSegmentation(source: string, onProgress?: OnProgress): Promi
       .then(decodeImage)
       .catch((error) => fail('corrupt-image', imagePath, error))
     const mask = await readFile(maskPath)
-      .then(decodeMask)
+      .then((bytes) => decodeMask(bytes, layout.remap))
       .catch((error) => fail('corrupt-mask', maskPath, error))
     if (!image || !mask) return
     if (image.width !== mask.width || image.height !== mask.height)

@@ -10,3 +10,30 @@ export const VOC_REFERENCE =
 export const VOC_ORIGINAL = VOC_REFERENCE.map(
   (name) => ({ table: 'diningtable', plant: 'pottedplant', monitor: 'tvmonitor' })[name] ?? name,
 )
+
+/** PASCAL Context with its 59 most frequent classes. */
+export const CONTEXT =
+  'background aeroplane bag bed bedclothes bench bicycle bird boat book bottle building bus cabinet car cat ceiling chair cloth computer cow cup curtain dog door fence floor flower food grass ground horse keyboard light motorbike mountain mouse person plate platform pottedplant road rock sheep shelves sidewalk sign sky snow sofa table track train tree truck tvmonitor wall water window wood'.split(
+    ' ',
+  )
+
+/** COCO's 80 things over background. */
+export const COCO_OBJECT =
+  'background,person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,stop sign,parking meter,bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,backpack,umbrella,handbag,tie,suitcase,frisbee,skis,snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,wine glass,cup,fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,couch,potted plant,bed,dining table,toilet,tv,laptop,mouse,remote,keyboard,cell phone,microwave,oven,toaster,sink,refrigerator,book,clock,vase,scissors,teddy bear,hair drier,toothbrush'.split(
+    ',',
+  )
+
+/** Ids of COCO's categories between 1 and 90 that do not exist. */
+const COCO_GAPS = [12, 26, 29, 30, 45, 66, 68, 69, 71, 83]
+
+/**
+ * From a value of COCO-Stuff's pixel maps (category id − 1, 255 unlabelled) to an index of COCO_OBJECT: stuff, the ids
+ * above 90, becomes background as in the reference; 255 stays.
+ */
+export const COCO_STUFF_TO_OBJECT: Uint8Array = (() => {
+  const table = new Uint8Array(256)
+  table[255] = 255
+  let index = 0
+  for (let id = 1; id <= 90; id++) if (!COCO_GAPS.includes(id)) table[id - 1] = ++index
+  return table
+})()

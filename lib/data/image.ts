@@ -11,7 +11,7 @@ const MAX_PIXELS = 64_000_000
 
 /** Mean and standard deviation of ImageNet, as every model of the reference sees its images. */
 export const IMAGE_MEAN = [0.485, 0.456, 0.406] as const
-const IMAGE_STD = [0.229, 0.224, 0.225] as const
+export const IMAGE_STD = [0.229, 0.224, 0.225] as const
 
 // One image a thread; the parallelism is over images.
 sharp.concurrency(1)

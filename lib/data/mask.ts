@@ -6,11 +6,16 @@ export type Mask = { data: Uint8Array; width: number; height: number }
 
 /**
  * Decodes a mask: the palette indices of a palette PNG, or the values of an 8-bit grey one. The colours of the palette
- * do not matter.
+ * do not matter; `remap` takes the values to classes.
  *
  * @throws Error with one sentence where the file is something else or damaged.
  */
-export function decodeMask(bytes: Uint8Array): Mask {
+export function decodeMask(bytes: Uint8Array, remap: Uint8Array | null = null): Mask {
+  const mask = decodeIndices(bytes)
+  return remap ? { ...mask, data: mask.data.map((v) => remap[v]) } : mask
+}
+
+function decodeIndices(bytes: Uint8Array): Mask {
   let png: ReturnType<typeof decode>
   try {
     png = decode(bytes, { checkCrc: true })

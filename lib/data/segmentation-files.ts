@@ -26,8 +26,8 @@ export function readIds(layout: Layout, split: string): string[] {
   }
   if (!existsSync(layout.masks)) throw new UserError(`The folder of masks ${layout.masks} is not there.`)
   return readdirSync(layout.masks)
-    .filter((name) => name.endsWith('.png'))
-    .map((name) => name.slice(0, -4))
+    .filter((name) => name.endsWith(layout.maskSuffix))
+    .map((name) => name.slice(0, -layout.maskSuffix.length))
     .sort()
 }
 
@@ -47,4 +47,4 @@ export function findImages(folder: string): (id: string) => string | undefined {
 }
 
 /** Where the mask of an id lies. */
-export const maskFile = (layout: Layout, id: string): string => path.join(layout.masks, `${id}.png`)
+export const maskFile = (layout: Layout, id: string): string => path.join(layout.masks, `${id}${layout.maskSuffix}`)

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { messageOf, UserError } from '../core/errors.ts'
-import { VOC_ORIGINAL, VOC_REFERENCE } from './class-names.ts'
+import { COCO_OBJECT, COCO_STUFF_TO_OBJECT, CONTEXT, VOC_ORIGINAL, VOC_REFERENCE } from './class-names.ts'
 
 /** Where the images, masks and lists of a data set lie and what its mask values mean. */
 export type Layout = {
@@ -12,6 +12,10 @@ export type Layout = {
   masks: string
   /** Folder of the split lists; a folder without it is taken whole. */
   lists: string
+  /** What follows the id in the name of a mask. */
+  maskSuffix: string
+  /** From a mask's values to classes, where they are not the same. */
+  remap: Uint8Array | null
   classes: string[]
   background: boolean
   things: string[] | null
@@ -34,34 +38,77 @@ const classesSchema = z.strictObject({
 })
 
 /**
- * The layout of a folder: its `classes.yaml` where it has one (`variant` picks one of its variants), else PASCAL VOC's,
- * given as VOCdevkit or as VOC2012.
+ * The layout of a folder: its `classes.yaml` where it has one (`variant` picks one of its variants), else that of PASCAL
+ * VOC (given as VOCdevkit or VOC2012), PASCAL Context (VOC2010) or COCO-Object, by what is in it.
  *
- * @throws UserError where the folder is neither.
+ * @throws UserError where it is none of them.
  */
 export function layoutOf(root: string, variant: string | null, classNames: 'reference' | 'voc'): Layout {
   if (!existsSync(root)) throw new UserError(`The data set ${root} is not there.`, { hint: 'Check eval.voc.root.' })
   if (existsSync(path.join(root, 'classes.yaml'))) return readClasses(root, variant)
   if (variant) throw new UserError(`${root} has no classes.yaml and so no variant "${variant}".`)
-  const voc = [root, path.join(root, 'VOC2012'), path.join(root, 'VOCdevkit/VOC2012')].find((dir) =>
-    existsSync(path.join(dir, 'SegmentationClass')),
-  )
-  if (!voc)
-    throw new UserError(`${root} is not in PASCAL VOC layout: it has no SegmentationClass.`, {
-      hint: 'Give VOCdevkit or VOC2012, or put a classes.yaml into a folder of your own (docs/data.md).',
-    })
+  const known = contextLayout(root) ?? vocLayout(root, classNames) ?? cocoLayout(root)
+  if (known) return known
+  throw new UserError(`${root} is not in PASCAL VOC layout: it has no SegmentationClass.`, {
+    hint: 'Give VOCdevkit or VOC2012, or put a classes.yaml into a folder of your own (docs/data.md).',
+  })
+}
+
+type Known = Pick<Layout, 'name' | 'images' | 'masks' | 'lists' | 'classes' | 'things'> & Partial<Layout>
+
+/** What the three known data sets share. */
+const knownLayout = (layout: Known): Layout => ({
+  background: true,
+  fingerprint: null,
+  maskSuffix: '.png',
+  remap: null,
+  reported: 'val',
+  ...layout,
+})
+
+function vocLayout(root: string, classNames: 'reference' | 'voc'): Layout | null {
+  const places = [root, path.join(root, 'VOC2012'), path.join(root, 'VOCdevkit/VOC2012')]
+  const voc = places.find((dir) => existsSync(path.join(dir, 'SegmentationClass')))
+  if (!voc) return null
   const classes = classNames === 'voc' ? VOC_ORIGINAL : VOC_REFERENCE
-  return {
+  return knownLayout({
     name: 'voc2012',
     images: path.join(voc, 'JPEGImages'),
     masks: path.join(voc, 'SegmentationClass'),
     lists: path.join(voc, 'ImageSets/Segmentation'),
     classes,
-    background: true,
     things: classes.slice(1),
-    fingerprint: null,
-    reported: 'val',
-  }
+  })
+}
+
+/** As mmsegmentation prepares VOC2010: indices 0…59 in SegmentationClassContext. Only where the folder itself is given. */
+function contextLayout(context: string): Layout | null {
+  if (!existsSync(path.join(context, 'SegmentationClassContext'))) return null
+  return knownLayout({
+    name: 'context59',
+    images: path.join(context, 'JPEGImages'),
+    masks: path.join(context, 'SegmentationClassContext'),
+    lists: path.join(context, 'ImageSets/SegmentationContext'),
+    classes: CONTEXT,
+    things: null,
+  })
+}
+
+/** COCO 2017's val images with COCO-Stuff's pixel maps, or with the masks that the reference makes of them. */
+function cocoLayout(root: string): Layout | null {
+  const maps = path.join(root, 'stuffthingmaps/val2017')
+  const prepared = path.join(root, 'annotations/val2017')
+  const masks = [maps, prepared].find((dir) => existsSync(dir))
+  if (!masks) return null
+  return knownLayout({
+    name: 'coco-object',
+    images: path.join(root, 'images/val2017'),
+    masks,
+    lists: path.join(root, 'lists'),
+    classes: COCO_OBJECT,
+    things: COCO_OBJECT.slice(1),
+    ...(masks === maps ? { remap: COCO_STUFF_TO_OBJECT } : { maskSuffix: '_instanceTrainIds.png' }),
+  })
 }
 
 function readClasses(root: string, variant: string | null): Layout {
@@ -84,6 +131,8 @@ function readClasses(root: string, variant: string | null): Layout {
     images: path.join(root, spec.images),
     masks: path.join(root, spec.masks),
     lists: path.join(root, spec.lists),
+    maskSuffix: '.png',
+    remap: null,
     classes: spec.background ? ['background', ...spec.classes] : spec.classes,
     background: spec.background,
     things: spec.things ?? null,

@@ -81,7 +81,7 @@ export async function openSegmentationSet(options: {
     ignoreIndex: 255,
     fingerprint: layout.fingerprint ? `${layout.fingerprint}-${split}` : fingerprintOf(ids, imageOf, maskOf),
     ids,
-    read: (index) => readLabelled(ids[index], imageOf(ids[index])!, maskOf(ids[index])),
+    read: (index) => readLabelled(ids[index], imageOf(ids[index])!, maskOf(ids[index]), layout.remap),
   }
 }
 
@@ -107,10 +107,17 @@ function fingerprintOf(
   return hash.digest('hex').slice(0, 16)
 }
 
-async function readLabelled(id: string, imageFile: string, maskFile: string): Promise<LabelledImage> {
+async function readLabelled(
+  id: string,
+  imageFile: string,
+  maskFile: string,
+  remap: Uint8Array | null,
+): Promise<LabelledImage> {
   const [image, mask] = await Promise.all([
     readFile(imageFile).then(decodeImage).catch(damaged(imageFile)),
-    readFile(maskFile).then(decodeMask).catch(damaged(maskFile)),
+    readFile(maskFile)
+      .then((bytes) => decodeMask(bytes, remap))
+      .catch(damaged(maskFile)),
   ])
   if (image.width !== mask.width || image.height !== mask.height)
     throw new UserError(

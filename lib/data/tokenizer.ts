@@ -47,17 +47,25 @@ function readMerges(): string[] {
   return data.text.split('\n').slice(1, 1 + MERGES)
 }
 
+/** The merges in their order and the tokens by id: what other implementations of the tokenizer are built from. */
+export function clipVocabulary(): { merges: string[]; tokens: string[] } {
+  const merges = readMerges()
+  return { merges, tokens: tokensOf(merges, byteLetters()) }
+}
+
+const tokensOf = (merges: string[], letters: ReturnType<typeof byteLetters>): string[] => [
+  // CLIP lists the bytes in the order of their stand-in letters, printable ones first
+  ...letters.values(),
+  ...[...letters.values()].map((letter) => `${letter}</w>`),
+  ...merges.map((merge) => merge.replace(' ', '')),
+  '<|startoftext|>',
+  '<|endoftext|>',
+]
+
 function createTokenizer(merges: string[]): Tokenizer {
   const letters = byteLetters()
   const bytes = new Map([...letters].map(([byte, letter]) => [letter, byte]))
-  const vocabulary = [
-    // CLIP lists the bytes in the order of their stand-in letters, printable ones first
-    ...letters.values(),
-    ...[...letters.values()].map((letter) => `${letter}</w>`),
-    ...merges.map((merge) => merge.replace(' ', '')),
-    '<|startoftext|>',
-    '<|endoftext|>',
-  ]
+  const vocabulary = tokensOf(merges, letters)
   const ids = new Map(vocabulary.map((token, id) => [token, id]))
   const ranks = new Map(merges.map((merge, rank) => [merge, rank]))
   const cache = new Map<string, number[]>()

@@ -99,6 +99,53 @@ describe('a labelled set', () => {
   })
 })
 
+describe('the other data sets of the reference', () => {
+  const grey = (...values: number[]) =>
+    encode({ width: values.length, height: 1, data: Uint8Array.from(values), channels: 1, depth: 8 })
+  const jpegOf = (width: number) =>
+    sharp({ create: { width, height: 1, channels: 3, background: 'red' } })
+      .jpeg()
+      .toBuffer()
+  const put = (file: string, content: Uint8Array | string) => {
+    mkdirSync(path.dirname(file), { recursive: true })
+    writeFileSync(file, content)
+  }
+
+  it('PASCAL Context is a VOC2010 with SegmentationClassContext', async () => {
+    const root = path.join(temporary(), 'VOC2010')
+    put(path.join(root, 'JPEGImages/x.jpg'), await jpegOf(3))
+    put(path.join(root, 'SegmentationClass/x.png'), grey(1, 1, 1))
+    put(path.join(root, 'SegmentationClassContext/x.png'), grey(0, 59, 255))
+    put(path.join(root, 'ImageSets/SegmentationContext/val.txt'), 'x\n')
+    const set = await open(root, 'auto')
+    expect(set).toMatchObject({ name: 'context59', background: true, ids: ['x'] })
+    expect([set.classNames.length, set.classNames[59]]).toEqual([60, 'wood'])
+    expect([...(await set.read(0)).mask.data]).toEqual([0, 59, 255])
+  })
+
+  it('COCO-Object is COCO-Stuff with the stuff as background', async () => {
+    const root = temporary()
+    put(path.join(root, 'images/val2017/000000000139.jpg'), await jpegOf(6))
+    // person 1, stop sign 13, toothbrush 90, a stuff id above 90, unlabelled, and an id that does not exist
+    put(path.join(root, 'stuffthingmaps/val2017/000000000139.png'), grey(0, 12, 89, 150, 255, 11))
+    const set = await open(root, 'auto')
+    expect(set).toMatchObject({ name: 'coco-object', ids: ['000000000139'] })
+    const { mask } = await set.read(0)
+    const named = [...mask.data].map((v) => set.classNames[v] ?? v)
+    expect(named).toEqual(['person', 'stop sign', 'toothbrush', 'background', 255, 'background'])
+    expect(await checkSource(root)).toMatchObject({ type: 'segmentation', usable: 1, problems: [] })
+  })
+
+  it('COCO-Object is also what the reference prepares', async () => {
+    const root = temporary()
+    put(path.join(root, 'images/val2017/a.jpg'), await jpegOf(2))
+    put(path.join(root, 'annotations/val2017/a_instanceTrainIds.png'), grey(0, 80))
+    const set = await open(root)
+    expect(set.ids).toEqual(['a'])
+    expect([...(await set.read(0)).mask.data]).toEqual([0, 80])
+  })
+})
+
 describe('a labelled set with a mistake', () => {
   it.each([
     ['no list', 'ImageSets/Segmentation/val.txt', /The split "val" of voc2012 is not there/],
