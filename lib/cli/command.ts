@@ -22,7 +22,7 @@ export type Command<Args = unknown, Data = unknown> = {
 // biome-ignore lint/suspicious/noExplicitAny: arguments stand on both sides of the arrow, so no other type takes every command
 export type AnyCommand = Command<any, any>
 
-export type GlobalArgs = { home?: string; plain?: boolean }
+type GlobalArgs = { home?: string; plain?: boolean }
 
 /** What a command may use of the world. */
 export type Context = {

@@ -31,7 +31,7 @@ export function short(value: Cell): string {
 }
 
 /** Whether a metric is a fraction that people read in percent. */
-export const isPercent = (name: string): boolean =>
+const isPercent = (name: string): boolean =>
   /(?:^|[/.])(?:mIoU\w*|aAcc|mAcc|boundary\w*|oracleIoU|bestOverlap|iou|acc@\d)$/i.test(name)
 
 export const metricText =

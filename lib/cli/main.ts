@@ -6,8 +6,7 @@ import { printable } from '../core/text.ts'
 import type { Store } from '../store/open.ts'
 import type { AnyCommand, Context } from './command.ts'
 import { COMMANDS, type CommandEntry, nameOf } from './commands.ts'
-
-type Format = 'text' | 'json' | 'csv' | 'md' | 'tex'
+import type { Format } from './print.ts'
 
 /** Runs one command line and returns the exit code. Never ends the process. */
 export async function main(argv: readonly string[]): Promise<number> {

@@ -8,7 +8,7 @@ export type Format = 'text' | 'json' | 'csv' | 'md' | 'tex'
 export const FORMATS = ['json', 'csv', 'md', 'tex'] as const
 
 /** Raised when a field changes its meaning or goes; new fields do not raise it. Described in docs/json-output.md. */
-export const JSON_VERSION = 1
+const JSON_VERSION = 1
 
 type Streams = { write(text: string): void; say(text: string): void; width: number; color: boolean }
 
@@ -73,7 +73,7 @@ const LIGHT = {
 }
 
 /** Which columns fit: the ones of least weight go first, of these the rightmost. */
-export function chooseColumns(table: Table, width: number): { shown: number[]; hidden: number[] } {
+function chooseColumns(table: Table, width: number): { shown: number[]; hidden: number[] } {
   const widths = table.columns.map(
     (column, i) => Math.max(column.name.length, ...table.rows.map((row) => widthOf(cellText(row[i], column)))) + 2,
   )

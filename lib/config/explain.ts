@@ -59,7 +59,7 @@ export function unknownKey(at: string, key: string, known: Iterable<string>, sec
 }
 
 /** The help of a key, for the line under an error. */
-export function helpOf(key: string, schema: JsonSchema | null): string | null {
+function helpOf(key: string, schema: JsonSchema | null): string | null {
   if (!schema?.description) return null
   const usual = schema.default === undefined ? '' : ` (default ${show(schema.default)})`
   return `${key}: ${schema.description}${usual}`

@@ -52,7 +52,7 @@ export const defaults = (): Record<string, unknown> => {
 let defaultValues: Record<string, unknown> | undefined
 
 /** Whether a key changes the numbers of a run. */
-export const isIdentity = (key: string): boolean =>
+const isIdentity = (key: string): boolean =>
   !NOT_IDENTITY.some((excluded) => key === excluded || key.startsWith(`${excluded}.`))
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)

@@ -3,14 +3,14 @@ import { type ImageCounts, unpackCounts } from './counts.ts'
 import type { Store } from './open.ts'
 import { type Evaluation, evaluationsOf, getRun, type Run, type Summary, seriesOf, summariesOf } from './runs.ts'
 
-export type ComparedMetric = {
+type ComparedMetric = {
   name: string
   /** One entry a run; null where the run does not know the metric. */
   runs: (null | { last: number; lastStep: number; best: number; bestStep: number | null })[]
 }
 
 /** Two final evaluations of the same images under the same protocol. */
-export type Interval = {
+type Interval = {
   a: string
   b: string
   dataset: string

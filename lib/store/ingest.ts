@@ -55,12 +55,12 @@ export function ingestAll(store: Store, onProblem: (runDir: string, error: unkno
   }
 }
 
-/** The folders of all runs, oldest first. */
-export function runFolders(home: string): string[] {
+/** The folders of all runs, oldest first. A watcher names those it knows, which are not looked at again. */
+export function runFolders(home: string, known: { has(name: string): boolean } = new Set()): string[] {
   const runs = runsFolder(home)
   try {
     return readdirSync(runs)
-      .filter((name) => /^run\d+$/.test(name))
+      .filter((name) => /^run\d+$/.test(name) && !known.has(name))
       .sort((a, b) => Number(a.slice(3)) - Number(b.slice(3)))
       .map((name) => join(runs, name))
       .filter((dir) => statSync(join(dir, 'run.json'), { throwIfNoEntry: false }) !== undefined)
@@ -185,7 +185,7 @@ function insertRun(store: Store, run: number, identity: RunIdentity, runDir: str
 }
 
 /** Removes every row of a run. */
-export function forgetRun(store: Store, run: number): void {
+function forgetRun(store: Store, run: number): void {
   for (const table of ['metrics', 'steps']) store.sql(`DELETE FROM ${table} WHERE run = ?`).run(run)
   store.sql('DELETE FROM runs WHERE id = ?').run(run)
 }

@@ -7,7 +7,7 @@ import { parseFilter } from './filter.ts'
 import type { Store } from './open.ts'
 import { numberOf } from './schema.ts'
 
-export type Cell = string | number | null
+type Cell = string | number | null
 export type RunList = { columns: string[]; rows: Record<string, Cell>[] }
 
 export type ListOptions = {
@@ -86,7 +86,7 @@ export type Evaluation = {
   counts: Buffer | null
 }
 
-export type AttemptRow = {
+type AttemptRow = {
   attempt: number
   resumed_from: number | null
   started: number | null

@@ -7,7 +7,7 @@
 export type Migration = { name: string; sql: string }
 
 /** How a number that SQLite cannot hold is kept: NaN would become NULL, and `min()` skips NULL. */
-export const KIND = { finite: 0, nan: 1, inf: 2, minusInf: 3 } as const
+const KIND = { finite: 0, nan: 1, inf: 2, minusInf: 3 } as const
 
 export const kindOf = (value: number): number =>
   Number.isFinite(value) ? KIND.finite : Number.isNaN(value) ? KIND.nan : value > 0 ? KIND.inf : KIND.minusInf

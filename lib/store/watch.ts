@@ -3,16 +3,20 @@ import { messageOf } from '../core/errors.ts'
 import type { Observe, RunStatus } from '../core/updates.ts'
 import { openRunFolder, type RunIdentity } from '../run/folder.ts'
 import { type Follower, followRun } from '../run/follow.ts'
+import { hasEnded } from '../run/status.ts'
 import { ingestRun, runFolders } from './ingest.ts'
 import type { Store } from './open.ts'
 import { refreshStatuses } from './status.ts'
 
 type Watched = { dir: string; identity: RunIdentity; follow: Follower; status: RunStatus | null }
 
+/** A run that has ended may be resumed, but need not be asked at every poll. */
+const POLLS_BETWEEN_LOOKS = 8
+
 /**
  * The projection of the logs, live: at each `poll` what is new goes into the database and to `observe`.
  * It keeps its own place in each log, so any number of watchers may look at one home.
- * @param wanted which runs to tell of; all go into the database
+ * @param wanted which runs to follow; the others are as they were when the database was opened
  */
 export function createWatcher({
   home,
@@ -26,18 +30,16 @@ export function createWatcher({
   wanted?: (identity: RunIdentity) => boolean
 }): { poll(): void } {
   const watched = new Map<string, Watched>()
-  const silent = new Set<string>()
+  const known = new Set<string>()
   const broken = new Set<string>()
+  let polls = 0
 
   function discover(): void {
-    for (const dir of runFolders(home)) {
+    for (const dir of runFolders(home, known)) {
       const name = basename(dir)
-      if (watched.has(name) || silent.has(name)) continue
+      known.add(name)
       const { identity } = openRunFolder(dir)
-      if (!wanted(identity)) {
-        silent.add(name)
-        continue
-      }
+      if (!wanted(identity)) continue
       watched.set(name, { dir, identity, follow: followRun(dir), status: null })
       observe({ type: 'run.attached', key: identity.point ?? name, run: name, resumedFrom: 0 })
     }
@@ -57,15 +59,18 @@ export function createWatcher({
   return {
     poll() {
       discover()
+      const lookAtAll = polls++ % POLLS_BETWEEN_LOOKS === 0
+      let changed = false
       for (const [run, entry] of watched) {
+        if (entry.status !== null && hasEnded(entry.status) && !lookAtAll) continue
         const state = entry.follow((events) => observe({ type: 'run.events', run, events }))
         record(entry.dir)
         if (state.status === entry.status) continue
+        changed = true
         entry.status = state.status
         observe({ type: 'run.status', run, status: state.status, reason: state.error })
       }
-      for (const run of silent) record(`${home}/runs/${run}`)
-      refreshStatuses(store)
+      if (changed) refreshStatuses(store)
     },
   }
 }

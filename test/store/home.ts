@@ -60,7 +60,7 @@ export const started = (attempt = 1, resumedFrom = 0): RunEvent => ({
 })
 
 export const PROTOCOL = { dataset: 'voc', split: 'val', fingerprint: 'abc', shortSide: 128 }
-export const CLASSES = ['circle', 'star', 'grass']
+const CLASSES = ['circle', 'star', 'grass']
 
 export const evaluated = (
   step: number,
