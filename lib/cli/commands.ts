@@ -73,6 +73,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./config.ts'),
   },
   {
+    usage: 'export <run> <dir>',
+    describe: 'Write the weights of a run as transformers loads them',
+    load: () => import('./export.ts'),
+  },
+  {
+    usage: 'import <source>',
+    describe: 'Make a run of weights from elsewhere: Hugging Face, safetensors, .pth',
+    load: () => import('./import.ts'),
+  },
+  {
     usage: 'model [config]',
     describe: 'What a model is made of: stages, parameters, FLOPs, memory',
     load: () => import('./model.ts'),

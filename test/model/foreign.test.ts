@@ -1,0 +1,284 @@
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { configSchema, type ModelConfig } from '../../lib/config/schema.ts'
+import { UserError } from '../../lib/core/errors.ts'
+import { readForeignModel, writeHfFolder } from '../../lib/model/hf-folder.ts'
+import { downloadFromHub, isHubId } from '../../lib/model/hub.ts'
+import { initParams } from '../../lib/model/index.ts'
+import { readTorchFile } from '../../lib/model/torch-file.ts'
+import { unpickle } from '../../lib/model/unpickle.ts'
+import { openBackend } from '../../lib/tensor/index.ts'
+import { readSafetensors, type StoredTensor, writeSafetensors } from '../../lib/tensor/safetensors.ts'
+import { torchArchive, zip } from './torch-archive.ts'
+
+const modelOf = (over: object = {}): ModelConfig =>
+  configSchema.parse({
+    model: {
+      imageSize: 32,
+      patchSize: 8,
+      embedDim: 64,
+      numHeads: 1,
+      depth: 4,
+      groupTokens: 5,
+      segments: 3,
+      text: { width: 64, depth: 2, numHeads: 1, contextLength: 10, vocabSize: 90 },
+      projection: { dim: 12, hiddenDim: 20 },
+      ...over,
+    },
+  }).model
+
+const weightsOf = (model: ModelConfig): Map<string, StoredTensor> =>
+  new Map(
+    Object.entries(initParams(model, 1)).map(([name, tensor]) => [
+      name,
+      { dtype: 'F32', shape: [...tensor.shape], data: tensor.dataSync().slice() as Float32Array },
+    ]),
+  )
+
+let dir: string
+beforeAll(async () => {
+  await openBackend({ backend: 'cpu', threads: 1 })
+  dir = mkdtempSync(join(tmpdir(), 'gvx-foreign-'))
+})
+afterAll(() => rmSync(dir, { recursive: true }))
+
+const sameNumbers = (a: Map<string, StoredTensor>, b: Map<string, StoredTensor>) => {
+  expect([...a.keys()].sort()).toEqual([...b.keys()].sort())
+  for (const [name, { shape, data }] of a) {
+    expect(b.get(name)!.shape, name).toEqual(shape)
+    expect(Buffer.from(b.get(name)!.data.buffer).equals(Buffer.from(data.buffer)), name).toBe(true)
+  }
+}
+
+describe('models of other code', () => {
+  it('come back from a Hugging Face folder as they went, with the same architecture', () => {
+    const model = modelOf({ assignment: { eps: 0.5 } })
+    const weights = weightsOf(model)
+    const files = writeHfFolder(join(dir, 'hf'), model, weights)
+    expect(files).toEqual(['config.json', 'model.safetensors', 'preprocessor_config.json'])
+    const back = readForeignModel(join(dir, 'hf'))
+    sameNumbers(weights, back.weights)
+    expect({ ...back.config.model, init: model.init, dropPathRate: model.dropPathRate }).toEqual(model)
+    const stored = readSafetensors(readFileSync(join(dir, 'hf/model.safetensors')))
+    expect(stored.get('visual_projection.1.num_batches_tracked')!.dtype).toBe('I64')
+    expect(() => writeHfFolder(join(dir, 'hf'), model, weights)).toThrow(/not an empty folder/)
+  })
+
+  it('bring their tokenizer along when the vocabulary is that of CLIP', () => {
+    const model = modelOf({ text: { width: 8, depth: 1, numHeads: 1, contextLength: 10 } })
+    const files = writeHfFolder(join(dir, 'with-tokenizer'), model, weightsOf(model))
+    expect(files).toContain('vocab.json')
+    const vocabulary = JSON.parse(readFileSync(join(dir, 'with-tokenizer/vocab.json'), 'utf8'))
+    expect(Object.keys(vocabulary)).toHaveLength(49408)
+    expect([vocabulary['a</w>'], vocabulary['<|startoftext|>'], vocabulary['<|endoftext|>']]).toEqual([
+      320, 49406, 49407,
+    ])
+    const merges = readFileSync(join(dir, 'with-tokenizer/merges.txt'), 'utf8').trimEnd().split('\n')
+    expect(merges.slice(0, 2)).toEqual(['#version: 0.2', 'i n'])
+  })
+
+  it.each([
+    [{ numGroupTokens: [6, 3], numOutputGroups: [5, 3], groupTokens: 6 }, /6 group tokens but 5 output groups/],
+    [{ projection: { depth: 3, dim: 12, hiddenDim: 20 } }, /heads have 3 layers/],
+    [{ assignment: { mode: 'soft' } }, /assigns softly/],
+    [{ assignment: { sum: true } }, /merges by the sum/],
+  ])('are refused with the reason where transformers cannot express them: %j', (over, why) => {
+    const model = modelOf(over)
+    expect(() => writeHfFolder(join(dir, 'never'), model, new Map())).toThrow(why)
+  })
+
+  it('are read off the shapes of a safetensors file', () => {
+    const model = modelOf({ projection: { depth: 3, dim: 12, hiddenDim: 20 } })
+    const weights = weightsOf(model)
+    writeFileSync(join(dir, 'weights.safetensors'), writeSafetensors(weights as never))
+    const back = readForeignModel(join(dir, 'weights.safetensors'))
+    sameNumbers(weights, back.weights)
+    expect({ ...back.config.model, init: model.init, dropPathRate: model.dropPathRate }).toEqual(model)
+    expect(readForeignModel(join(dir, 'weights.safetensors'), { numHeads: 4 }).config.model.numHeads).toBe(4)
+  })
+
+  it('are refused when a tensor is missing, misshapen or not finite', () => {
+    const model = modelOf()
+    const broken = (change: (weights: Map<string, StoredTensor>) => void) => {
+      const weights = weightsOf(model)
+      change(weights)
+      writeFileSync(join(dir, 'broken.safetensors'), writeSafetensors(weights as never))
+      return () => readForeignModel(join(dir, 'broken.safetensors'))
+    }
+    const name = 'vision_model.layernorm.bias'
+    expect(broken((w) => w.delete(name))).toThrow(/has no vision_model.layernorm.bias/)
+    expect(broken((w) => w.set(name, { dtype: 'F32', shape: [2], data: new Float32Array(2) }))).toThrow(
+      /the shape \[2\]/,
+    )
+    expect(broken((w) => w.get(name)!.data.fill(Number.NaN))).toThrow(/not finite/)
+    expect(broken((w) => w.delete('vision_model.embeddings.position_embeddings'))).toThrow(
+      /not the weights of a GroupViT/,
+    )
+    expect(() => readForeignModel(join(dir, 'nowhere'))).toThrow(/there is no/)
+  })
+
+  it('come from the reference code with its fused projections split and its names mapped', () => {
+    const model = modelOf()
+    const weights = weightsOf(model)
+    writeFileSync(join(dir, 'reference.pth'), torchArchive(asReference(weights)))
+    sameNumbers(weights, readForeignModel(join(dir, 'reference.pth')).weights)
+  })
+})
+
+/** The same weights as the reference code would save them. */
+function asReference(weights: Map<string, StoredTensor>): Map<string, StoredTensor> {
+  const out = new Map<string, StoredTensor>()
+  const back: [RegExp, string][] = [
+    [/^vision_model\.embeddings\.position_embeddings$/, 'img_encoder.pos_embed'],
+    [/^vision_model\.embeddings\.patch_embeddings\.projection/, 'img_encoder.patch_embed.proj'],
+    [/^vision_model\.embeddings\.layernorm/, 'img_encoder.patch_embed.norm'],
+    [/^vision_model\.layernorm/, 'img_encoder.norm'],
+    [
+      /^vision_model\.encoder\.stages\.(\d)\.layers\.(\d)\.self_attn\.out_proj/,
+      'img_encoder.layers.$1.blocks.$2.attn.proj',
+    ],
+    [/^vision_model\.encoder\.stages\.(\d)\.layers\.(\d)\.layer_norm(\d)/, 'img_encoder.layers.$1.blocks.$2.norm$3'],
+    [/^vision_model\.encoder\.stages\.(\d)\.layers\.(\d)\.self_attn/, 'img_encoder.layers.$1.blocks.$2.attn'],
+    [/^vision_model\.encoder\.stages\.(\d)\.layers\.(\d)/, 'img_encoder.layers.$1.blocks.$2'],
+    [/^vision_model\.encoder\.stages/, 'img_encoder.layers'],
+    [/pre_assign_attn\.attn\.out_proj/, 'pre_assign_attn.attn.proj'],
+    [/^text_model\.embeddings\.token_embedding/, 'text_encoder.token_embedding'],
+    [/^text_model\.embeddings\.position_embedding\.weight$/, 'text_encoder.positional_embedding'],
+    [/^text_model\.final_layer_norm/, 'text_encoder.ln_final'],
+    [/^text_model\.encoder\.layers\.(\d)\.layer_norm(\d)/, 'text_encoder.transformer.resblocks.$1.ln_$2'],
+    [/^text_model\.encoder\.layers\.(\d)\.self_attn/, 'text_encoder.transformer.resblocks.$1.attn'],
+    [/^text_model\.encoder\.layers\.(\d)\.mlp\.fc1/, 'text_encoder.transformer.resblocks.$1.mlp.c_fc'],
+    [/^text_model\.encoder\.layers\.(\d)\.mlp\.fc2/, 'text_encoder.transformer.resblocks.$1.mlp.c_proj'],
+    [/^visual_projection\.3/, 'img_projector.linear_out'],
+    [/^text_projection\.3/, 'text_projector.linear_out'],
+    [/^visual_projection/, 'img_projector.linear_hidden'],
+    [/^text_projection/, 'text_projector.linear_hidden'],
+  ]
+  for (const [name, tensor] of weights) {
+    const renamed = back.reduce((text, [from, to]) => text.replace(from, to), name)
+    const fused = /^(img_encoder\.layers\.\d\.blocks\.\d\.attn|text_encoder\..*\.attn)\.q_proj\.(weight|bias)$/.exec(
+      renamed,
+    )
+    if (fused) {
+      const parts = ['q_proj', 'k_proj', 'v_proj'].map((part) => weights.get(name.replace('q_proj', part))!.data)
+      const data = new Float32Array(3 * parts[0].length)
+      parts.forEach((part, i) => {
+        data.set(part, i * part.length)
+      })
+      const infix = fused[1].startsWith('img') ? 'qkv.' : 'in_proj_'
+      out.set(`${fused[1]}.${infix}${fused[2]}`, {
+        dtype: 'F32',
+        shape: [3 * tensor.shape[0], ...tensor.shape.slice(1)],
+        data,
+      })
+    } else if (/\.attn\.[kv]_proj/.test(renamed) && !/pre_assign/.test(renamed)) {
+      // went with the queries
+    } else if (/^(img|text)_projector\.(linear_out|linear_hidden\.0)\.weight$/.test(renamed))
+      out.set(renamed, { ...tensor, shape: [...tensor.shape, 1] })
+    else out.set(renamed, tensor)
+  }
+  return out
+}
+
+describe('torch checkpoints', () => {
+  const one = new Map([['w', { dtype: 'F32', shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }]])
+
+  it('are read under model, state_dict or at the root', () => {
+    for (const under of ['model', 'state_dict', null])
+      expect(readTorchFile(torchArchive(one, under), 'x.pth').get('w')).toEqual(one.get('w'))
+  })
+
+  it.each([
+    [
+      'a call of os.system',
+      Buffer.from('\x80\x02cposix\nsystem\nX\x02\x00\x00\x00id\x85R.', 'latin1'),
+      /wants posix.system/,
+    ],
+    ['a name from the stack', Buffer.from('\x80\x04\x8c\x02os\x8c\x06system\x93.', 'latin1'), /wants os.system/],
+    ['a class that is built', Buffer.from('\x80\x02cbuiltins\neval\n.', 'latin1'), /wants builtins.eval/],
+    ['an unknown opcode', Buffer.from('\x80\x02i', 'latin1'), /opcode 105/],
+    ['the end of the bytes', Buffer.from('\x80\x02X\xff\x00\x00\x00ab', 'latin1'), /ends in the middle/],
+    ['an empty stack', Buffer.from('\x80\x02R.', 'latin1'), /stack runs empty/],
+  ])('are refused when the pickle holds %s', (_, pickle, why) => {
+    expect(() => unpickle(pickle, 'x.pth')).toThrow(UserError)
+    expect(() => readTorchFile(zip(new Map([['archive/data.pkl', pickle]])), 'x.pth')).toThrow(why)
+  })
+
+  it('are refused when they are cut off, no archive, or reach beyond their numbers', () => {
+    const whole = torchArchive(one)
+    for (const length of [0, 10, whole.length - 30])
+      expect(() => readTorchFile(whole.subarray(0, length), 'x.pth')).toThrow(/no zip archive/)
+    const large = new Map([['w', { ...one.get('w')!, shape: [3, 2] }]])
+    expect(() => readTorchFile(torchArchive(large), 'x.pth')).toThrow(/beyond its numbers/)
+  })
+})
+
+describe('the hub', () => {
+  let server: Server
+  let endpoint: string
+  const seen: { path: string; range?: string; token?: string }[] = []
+  const weights = Buffer.from('weights of a model')
+  let hash = createHash('sha256').update(weights).digest('hex')
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      const { range, authorization } = request.headers
+      if (request.method === 'GET') seen.push({ path: request.url!, range, token: authorization })
+      if (request.url === '/o/m/resolve/main/config.json') return void response.end('{}')
+      if (request.url !== '/o/m/resolve/main/model.safetensors') return void response.writeHead(404).end()
+      const from = Number(/bytes=(\d+)-/.exec(range ?? '')?.[1] ?? 0)
+      response.writeHead(from ? 206 : 200, { 'x-linked-etag': `"${hash}"` })
+      response.end(request.method === 'HEAD' ? undefined : weights.subarray(from))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  })
+  afterAll(() => new Promise((resolve) => server.close(resolve)))
+
+  const options = (home: string) => ({
+    home: join(dir, home),
+    say: () => {},
+    signal: new AbortController().signal,
+    env: { HF_ENDPOINT: endpoint, HF_TOKEN: 'secret' },
+  })
+
+  it('gives a model with its token, checked, and only once', async () => {
+    const folder = await downloadFromHub('o/m', options('hub'))
+    expect(readFileSync(join(folder, 'model.safetensors'))).toEqual(weights)
+    expect(seen.every(({ token }) => token === 'Bearer secret')).toBe(true)
+    const before = seen.length
+    await downloadFromHub('o/m', options('hub'))
+    expect(seen.length).toBe(before)
+  })
+
+  it('goes on where a download broke off', async () => {
+    const folder = await downloadFromHub('o/m', options('resumed'))
+    rmSync(join(folder, 'model.safetensors'))
+    writeFileSync(join(folder, 'model.safetensors.part'), weights.subarray(0, 7))
+    await downloadFromHub('o/m', options('resumed'))
+    expect(seen.at(-1)!.range).toBe('bytes=7-')
+    expect(readFileSync(join(folder, 'model.safetensors'))).toEqual(weights)
+  })
+
+  it('is refused when the checksum differs or the model is not there', async () => {
+    const right = hash
+    hash = '0'.repeat(64)
+    await expect(downloadFromHub('o/m', options('wrong'))).rejects.toThrow(/another checksum/)
+    hash = right
+    await expect(downloadFromHub('o/none', options('none'))).rejects.toThrow(/answers 404/)
+  })
+
+  it('is asked only for what looks like owner/model', () => {
+    expect(['nvidia/groupvit-gcc-yfcc', 'a/b.pth', './x', 'model.safetensors', 'a/b/c'].map(isHubId)).toEqual([
+      true,
+      false,
+      false,
+      false,
+      false,
+    ])
+  })
+})
