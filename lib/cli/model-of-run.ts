@@ -43,7 +43,7 @@ export async function loadModelOfRun(
 const MAY_CHANGE = /^(?:eval|runtime)\.|^model\.assignment\.evalMaps$|^data\.scenes\./
 
 /** A frozen configuration with `--set` values that only concern evaluation. */
-export function withOverrides(config: Config, sets: readonly string[]): Config {
+function withOverrides(config: Config, sets: readonly string[]): Config {
   const copy = structuredClone(config) as unknown as Record<string, unknown>
   for (const text of sets) {
     const { key, value } = parseSet(text)

@@ -28,7 +28,7 @@ export function affinityLogits(rows: Float32Array, classifier: Float32Array, dim
 }
 
 /** Softmax over those of `length` values from `from` on that are kept; the others become 0. */
-export function softmaxOf(logits: Float64Array, from: number, length: number, keep?: Uint8Array): Float64Array {
+function softmaxOf(logits: Float64Array, from: number, length: number, keep?: Uint8Array): Float64Array {
   const out = new Float64Array(length)
   let highest = Number.NEGATIVE_INFINITY
   for (let c = 0; c < length; c++) if (!keep || keep[c]) highest = Math.max(highest, logits[from + c])

@@ -28,7 +28,7 @@ export function enlarge(canvas: Canvas, factor: number): Canvas {
 }
 
 /** Copies `part` into the canvas with its corner at (x, y); what lies outside is cut off. */
-export function paste(canvas: Canvas, part: Canvas, x: number, y: number): void {
+function paste(canvas: Canvas, part: Canvas, x: number, y: number): void {
   const width = Math.min(part.width, canvas.width - x)
   for (let row = 0; row < Math.min(part.height, canvas.height - y); row++) {
     const from = 3 * row * part.width

@@ -59,7 +59,7 @@ export function sumCounts(images: readonly (readonly ClassCount[])[], classes: n
 }
 
 /** IoU of each class; NaN where the class is in neither. */
-export const iouOf = (areas: Areas): number[] =>
+const iouOf = (areas: Areas): number[] =>
   Array.from(areas.intersect, (intersect, c) => intersect / (areas.pred[c] + areas.label[c] - intersect))
 
 /** Mean of what is not NaN; NaN of nothing. */

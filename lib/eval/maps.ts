@@ -6,7 +6,7 @@
 export type AttentionMap = { data: Float32Array; groups: number; tokens: number }
 
 /** The groups of a stage seen on the patches: [G', N] <- [G', G] @ [G, N]. */
-export function followStages(later: AttentionMap, earlier: AttentionMap): AttentionMap {
+function followStages(later: AttentionMap, earlier: AttentionMap): AttentionMap {
   const { groups, tokens: inner } = later
   const { tokens } = earlier
   const data = new Float32Array(groups * tokens)

@@ -1,12 +1,13 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { configSchema, type ModelConfig } from '../../lib/config/schema.ts'
 import { segmentScores } from '../../lib/eval/affinity.ts'
+import { classifierOfTokens } from '../../lib/eval/classifier.ts'
 import { logitScale } from '../../lib/eval/encode.ts'
 import { groupOfPixels, labelPixels, type PixelScores } from '../../lib/eval/maps.ts'
 import { segmentPixels } from '../../lib/eval/segmentation.ts'
 import { openBackend, type Params, tf } from '../../lib/tensor/index.ts'
 import { presentBackends } from './backends.ts'
-import { goldenJson, goldenTensors, hasGolden } from './set.ts'
+import { goldenJson, goldenTensors, hasGolden, relativeError } from './set.ts'
 
 type Case = {
   name: string
@@ -131,6 +132,15 @@ describe.each(await presentBackends())('on the backend %s', (backend) => {
       return () => {
         for (const tensor of Object.values(params)) tensor.dispose()
       }
+    })
+
+    test('class embeddings are the mean over the templates, normalised', async () => {
+      const ids = goldenTensors(`${name}/inputs.safetensors`).get('input_ids')! // [5, B, 1 + K, L]
+      const [, batch, templates, length] = ids.shape
+      const first = Int32Array.from(ids.data.subarray(0, batch * templates * length))
+      const { data } = await classifierOfTokens(params, model, first, templates)
+      const expected = goldenTensors(`${name}/eval.safetensors`).get('class_embeds')!
+      expect(relativeError(data, expected.data)).toBeLessThan(1e-5)
     })
 
     test.each(goldenJson<Case[]>(`${name}/segmentation.json`))(
