@@ -12,8 +12,6 @@ import { createQuota } from './quota.ts'
 import type { OnProgress } from './scenes/write.ts'
 import type { FromThread, ThreadTask, ToThread } from './stream-thread.ts'
 
-export type { Batch } from './batch.ts'
-
 export type TrainStream = {
   /** The batch of the next step. @throws UserError above `data.faultQuota`, or where no sample can be used. */
   next(): Promise<Batch>
