@@ -1,13 +1,15 @@
 import { UserError } from '../core/errors.ts'
+import { printable } from '../core/text.ts'
 import { type Comparison, compareRuns } from '../store/compare.ts'
 import { resolveRunName } from '../store/names.ts'
+import { type CodeDifference, codeDifference } from './code-difference.ts'
 import { type Cell, type Column, defineCommand, type Out } from './command.ts'
 import { classIou, metricText, signedPercent } from './format.ts'
 import { type Curve, curvesOf, drawCurves } from './loss-chart.ts'
 import { evaluationJson } from './show.ts'
 
-type Args = { runs: string[]; 'at-step'?: number; trim?: boolean }
-type Compared = Comparison & { curves: { metric: string; curves: Curve[] }[] }
+type Args = { runs: string[]; 'at-step'?: number; trim?: boolean; code?: boolean }
+type Compared = Comparison & { curves: { metric: string; curves: Curve[] }[]; code: CodeDifference[] }
 
 export default defineCommand<Args, Compared>({
   kind: 'compare',
@@ -20,6 +22,7 @@ export default defineCommand<Args, Compared>({
         describe: 'run1 run2 …; the first is the base',
       })
       .option('at-step', { type: 'number', describe: 'What was known at this step' })
+      .option('code', { type: 'boolean', describe: 'With the commits between the runs and their uncommitted changes' })
       .option('trim', { type: 'boolean', describe: 'Cut all runs to the steps that every one has done' }),
   async run(args, context) {
     const store = await context.store()
@@ -32,9 +35,11 @@ export default defineCommand<Args, Compared>({
         curves: curvesOf(store, ids, metric, comparison.upTo ?? undefined),
       }),
     )
-    return { ...comparison, curves }
+    const [first, ...others] = comparison.runs
+    const code = args.code ? others.map((run) => codeDifference(context.home, first, run)) : []
+    return { ...comparison, curves, code }
   },
-  json: ({ runs, config, metrics, results, classes, intervals, upTo, curves }) => ({
+  json: ({ runs, config, metrics, results, classes, intervals, upTo, curves, code }) => ({
     runs: runs.map(({ run, name, label, seed, status, step, configHash }) => ({
       run,
       name,
@@ -51,6 +56,7 @@ export default defineCommand<Args, Compared>({
     classes,
     intervals,
     curves,
+    code,
   }),
   print(compared, out) {
     printRuns(compared, out)
@@ -59,6 +65,7 @@ export default defineCommand<Args, Compared>({
     printClasses(compared, out)
     printMetrics(compared, out)
     for (const { metric, curves } of compared.curves) drawCurves(curves, metric, out)
+    for (const difference of compared.code) printCode(difference, out)
   },
 })
 
@@ -128,6 +135,23 @@ function printClasses({ runs, classes }: Compared, out: Out): void {
       columns: [{ name: 'class', weight: 9 }, ...valueColumns(runs.map((run) => run.run))],
       rows: rows.map(({ name, iou }): Cell[] => [name, ...withDeltas(iou, classIou)]),
     })
+}
+
+function printCode({ a, b, commits, files, dirty }: CodeDifference, out: Out): void {
+  out.line(out.bold(`Code: ${a} → ${b}`))
+  if (commits === null) out.line('The commits are not known here.')
+  else if (commits.length === 0 && files?.length === 0) out.line('Both were trained by the same commit.')
+  for (const text of [...(commits ?? []), ...(files ?? [])]) out.line(printable(text))
+  if (dirty[0] === dirty[1]) {
+    if (dirty[0] !== null) out.line('Both had the same uncommitted changes.')
+    return
+  }
+  for (const [i, run] of [a, b].entries()) {
+    const diff = dirty[i]
+    if (diff === null) continue
+    out.line(out.bold(`Uncommitted changes of ${run}`))
+    for (const text of diff.trimEnd().split('\n')) out.line(printable(text))
+  }
 }
 
 function printMetrics({ runs, metrics }: Compared, out: Out): void {

@@ -35,9 +35,17 @@ export type OpenOptions = {
  * UserError with exit code 7 for a database of a newer gvx or one that is no database.
  */
 export function openStore(home: string, { warn, file = databaseFile(home) }: OpenOptions = {}): Store {
-  mkdirSync(home, { recursive: true, mode: 0o700 })
-  // SQLite gives its journal files the mode of the database.
-  if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
+  try {
+    mkdirSync(home, { recursive: true, mode: 0o700 })
+    // SQLite gives its journal files the mode of the database.
+    if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600))
+  } catch (error) {
+    throw new UserError(`${file} cannot be made: ${messageOf(error)}.`, {
+      hint: '--home or GVX_HOME names another directory, GVX_DB another place for the database alone',
+      exitCode: EXIT.database,
+      cause: error,
+    })
+  }
   const network = networkFileSystem(home)
   if (network)
     warn?.(

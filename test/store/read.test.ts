@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect, onTestFinished, test } from 'vitest'
@@ -291,4 +291,19 @@ test('sql reads and never writes', () => {
   expect(() => query(home, 'DELETE FROM runs', 10)).toThrow('only reads')
   expect(() => query(home, 'SELECT nonsense FROM v_runs', 10)).toThrow(/SQLite says: no such column/)
   expect(() => query(home, 'SELECT 1; DELETE FROM runs', 10)).toThrow(/SQLite says/)
+})
+
+test('docs/database.md names every column of every view', () => {
+  const docs = readFileSync(new URL('../../docs/database.md', import.meta.url), 'utf8')
+  const store = read(emptyHome())
+  const views = store.db.prepare("SELECT name FROM sqlite_schema WHERE type = 'view'").pluck().all() as string[]
+  expect(views).toHaveLength(5)
+  for (const view of views) {
+    const row = docs.split('\n').find((text) => text.startsWith(`| \`${view}\` |`))
+    const columns = store.db
+      .prepare(`SELECT * FROM ${view}`)
+      .columns()
+      .map((column) => column.name)
+    for (const column of columns) expect(row, `${view}.${column}`).toContain(`\`${column}\``)
+  }
 })
