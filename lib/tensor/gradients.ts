@@ -1,3 +1,4 @@
+import { addInPlace } from './in-place.ts'
 import { type Params, type Tensor, tf, tidy } from './tf.ts'
 
 /** A node of the gradient tape of tfjs-core 4.22 (engine.ts, TapeNode). */
@@ -128,6 +129,10 @@ function accumulate(upstream: Map<number, Tensor>, id: number, dx: Tensor): void
   const before = upstream.get(id)
   if (!before) {
     upstream.set(id, dx)
+    return
+  }
+  if (addInPlace(before, dx)) {
+    dx.dispose()
     return
   }
   upstream.set(id, tf.add(before, dx))

@@ -3,8 +3,8 @@ import { wasmValues } from '../backends/wasm.ts'
 import { type Tensor, tf } from './tf.ts'
 
 /**
- * Work on the numbers of a tensor where they lie. Only the optimizer does this, on tensors that nobody else shares:
- * a step over the embedding table would otherwise allocate and copy it several times.
+ * Work on the numbers of a tensor where they lie. Only the optimizer does this, a step of which over the embedding
+ * table would otherwise allocate and copy it several times, and the sums of gradients.
  */
 
 /** The live numbers of a float32 tensor to write to, or null where they live on a device. Not to be kept: memory moves. */
@@ -19,6 +19,14 @@ export function liveValues(tensor: Tensor): Float32Array | null {
     default:
       return null
   }
+}
+
+/** x += y where the backend's numbers can be written to; false where they cannot. Clones of x keep what they had. */
+export function addInPlace(x: Tensor, y: Tensor): boolean {
+  const native = nativeBackend()
+  if (!native || x.size !== y.size) return false
+  native.add(native.writable(x), native.values(y))
+  return true
 }
 
 /** Σ x². */

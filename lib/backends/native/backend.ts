@@ -20,6 +20,10 @@ type CpuBackend = tf.KernelBackend & {
   disposeData(id: DataId, force?: boolean): boolean
 }
 
+/** Binary::add of src/isa.h, and the stride of a whole array. */
+const ADD = 0
+const ONE = Int32Array.of(1)
+
 /** What the engine of tfjs-core 4.22 knows about the data of tensors. */
 type EngineState = { tensorInfo: WeakMap<DataId, object>; numDataBuffers: number }
 
@@ -33,6 +37,8 @@ export type NativeBackend = CpuBackend & {
   output(shape: number[], values: Float32Array): TensorInfo
   /** The numbers of a tensor to write to: a copy of its own if somebody else shares them. */
   writable(tensor: Tensor): Float32Array
+  /** x += y, of the same length. */
+  add(x: Float32Array, y: Float32Array): void
 }
 
 /**
@@ -65,6 +71,10 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
         entry.values = own // whoever gave tfjs his array keeps it as it is
       else this.separate(tensor, own)
       return own
+    }
+
+    add(x: Float32Array, y: Float32Array): void {
+      if (x.length > 0) addon.binary(ADD, x, y, x, Int32Array.of(x.length), ONE, ONE)
     }
 
     /** Gives a tensor data of its own, as tf.Variable's assign does: clones and reshapes keep what they had. */
