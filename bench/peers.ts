@@ -17,6 +17,7 @@ const { values } = parseArgs({
     kind: { type: 'string', default: 'train,eval' },
     threads: { type: 'string', default: String(Math.min(2, cpus().length)) },
     rounds: { type: 'string', default: '7' },
+    warmups: { type: 'string', default: '3' },
     isa: { type: 'string', default: '' },
     python: { type: 'string', default: '/usr/bin/python3' },
     compile: { type: 'boolean', default: false },
@@ -59,7 +60,7 @@ async function compare(size: Size, kind: Row['kind'], batch: number): Promise<Ro
     command: [process.execPath, '--import', 'tsx', 'bench/worker.ts', JSON.stringify(job)],
     env: values.isa ? { GVX_ISA: values.isa } : {},
   }
-  const measured = await takeTurns([gvx, ...peers(size, job)], Number(values.rounds), 3, (text) =>
+  const measured = await takeTurns([gvx, ...peers(size, job)], Number(values.rounds), Number(values.warmups), (text) =>
     process.stderr.write(`${label}: ${text}\n`),
   )
   const ours = measured.find(({ name }) => name === 'gvx')
