@@ -19,6 +19,9 @@ import {
   zstdOf,
 } from './build.ts'
 
+/** Threads compile the sources when they start, which takes its time on a busy machine. */
+const STARTING_THREADS = 180_000
+
 const threeShards = async () => {
   const dir = temporary()
   return { home: dir, shards: await writeShards(dir, [samples(0, 7), samples(7, 6), samples(13, 8)]) }
@@ -41,7 +44,7 @@ describe('the training stream', () => {
     )
   })
 
-  it('is the same with any number of threads', async () => {
+  it('is the same with any number of threads', { timeout: STARTING_THREADS }, async () => {
     const { home, shards } = await threeShards()
     const read = async (workers: number) =>
       (await readSteps(configOf(shards, { data: { workers } }), home, 2, 9)).batches
@@ -256,7 +259,7 @@ describe('a bad sample', () => {
     expect(samplesPerEpoch).toBe(38)
   })
 
-  it('is all there is: a sentence, not a loop', async () => {
+  it('is all there is: a sentence, not a loop', { timeout: STARTING_THREADS }, async () => {
     const dir = temporary()
     const none = await writeShards(dir, [[['a.png', pngOf(1)]]])
     await expect(readSteps(configOf(none), dir, 0, 1)).rejects.toThrow('hold no image with a caption')
