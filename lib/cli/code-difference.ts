@@ -23,8 +23,8 @@ export function codeDifference(home: string, a: Run, b: Run): CodeDifference {
   return {
     a: a.run,
     b: b.run,
-    commits: from === to ? [] : between && git('log', '--oneline', '--no-decorate', between),
-    files: from === to ? [] : between && git('diff', '--stat=100', between, '--'),
+    commits: from === to ? [] : between === null ? null : git('log', '--oneline', '--no-decorate', between),
+    files: from === to ? [] : between === null ? null : git('diff', '--stat=100', between, '--'),
     dirty: [dirtyDiff(home, a), dirtyDiff(home, b)],
   }
 }
