@@ -59,7 +59,7 @@ export async function runSession(request: SessionRequest, context: Context): Pro
   const { sweep, points } = request
   const { home } = context
   const provenance = await readProvenance(['gvx', ...context.argv])
-  const { runs, claims } = knownRuns(home, points)
+  const { runs, claims } = knownRuns(home, points, { force: request.force })
   const retry = new Set(request.retryFailed ? (['failed'] as const) : [])
   const options = { retry, since: request.since, commit: provenance.git.commit }
   const plan = request.runs

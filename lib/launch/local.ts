@@ -3,9 +3,8 @@ import { once } from 'node:events'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { messageOf } from '../core/errors.ts'
-import { printable } from '../core/text.ts'
 import type { RunFolder } from '../run/folder.ts'
-import { workerLogFile } from '../run/worker-log.ts'
+import { lastWords, workerLogFile } from '../run/worker-log.ts'
 import { attemptsOf, recordFailedStart } from './failed-start.ts'
 import type { Launcher } from './launcher.ts'
 
@@ -66,12 +65,6 @@ async function started(child: ChildProcess, run: RunFolder): Promise<boolean> {
 
 function reasonOf(code: number | null, signal: NodeJS.Signals | null, log: string): string {
   const how = signal === null ? `with exit code ${code}` : `by ${signal}`
-  return `the worker ended ${how} before it began: ${printable(lastWords(readFileSync(log, 'utf8')))}`
-}
-
-/** The last line that is neither a place in a stack nor Node's signature: what was thrown, or a sentence of ours. */
-function lastWords(output: string): string {
-  const lines = output.split('\n').map((line) => line.trim())
-  const telling = lines.filter((line) => !/^(at |Node\.js v|[{}[\],^]*$|code: )/.test(line))
-  return telling.at(-1) ?? 'it printed nothing'
+  const words = lastWords(readFileSync(log, 'utf8').split('\n')) ?? 'it printed nothing'
+  return `the worker ended ${how} before it began: ${words}`
 }

@@ -7,13 +7,17 @@ import { foldEvent, NOTHING_YET, type RunState, settle } from './status.ts'
 /** Reads what is new in a run's log at each call, gives it to `observe` and returns the state of the run now. */
 export type Follower = (observe?: (events: LoggedEvent[]) => void) => RunState
 
-export function followRun(dir: string): Follower {
+/**
+ * @param force takes a process on a machine that cannot be asked for gone, because somebody knows that it is
+ */
+export function followRun(dir: string, { force = false }: { force?: boolean } = {}): Follower {
   let logged = NOTHING_YET
   let offsets: Offsets = {}
   return (observe = () => {}) => {
     // The process first: one that ends between the two looks has then written its farewell already.
     const last = lastAttempt(dir)
-    const liveness = last === null ? 'gone' : livenessOf(last.process)
+    const known = last === null ? 'gone' : livenessOf(last.process)
+    const liveness = force && known === 'unknown' ? 'gone' : known
     for (let more = true; more; ) {
       const read = readEvents(dir, offsets)
       if (read.events.length > 0) observe(read.events)

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import { UserError } from '../core/errors.ts'
 import { decodeEvent, type Emit, encodeEvent, type LoggedEvent } from '../core/events.ts'
 import { claimAttempt, isFenced } from './attempt.ts'
 import { appendAll, type WriteChunk } from './disk.ts'
@@ -43,7 +44,13 @@ export function openEventLog(
 
 /** Emits a heartbeat every 15 s between steps; call the result to end it. A busy kernel delays it, nothing is read from that. */
 export function startHeartbeat(emit: Emit, step: () => number): () => void {
-  const timer = setInterval(() => emit({ type: 'run.heartbeat', step: step() }), HEARTBEAT_MS)
+  const timer = setInterval(() => {
+    try {
+      emit({ type: 'run.heartbeat', step: step() })
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error // a full disk is told by the next event that matters
+    }
+  }, HEARTBEAT_MS)
   timer.unref()
   return () => clearInterval(timer)
 }

@@ -1,11 +1,18 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import { printable } from '../core/text.ts'
 import { lastAttempt } from './attempt.ts'
 
 const TAIL_BYTES = 64 << 10
 
 /** File that takes what the process of an attempt prints. */
 export const workerLogFile = (dir: string, attempt: number): string => join(dir, `worker.${attempt}.log`)
+
+/** The last line that is neither a place in a stack nor Node's signature: what was thrown, or a sentence of ours. */
+export function lastWords(lines: readonly string[]): string | null {
+  const telling = lines.map((line) => line.trim()).filter((line) => !/^(at |Node\.js v|[{}[\],^]*$|code: )/.test(line))
+  return telling.length === 0 ? null : printable(telling.at(-1)!)
+}
 
 /** The last lines that the newest worker of a run printed; none when it printed nothing. */
 export function readWorkerLog(dir: string): string[] {

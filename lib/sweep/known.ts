@@ -1,3 +1,4 @@
+import { lastAttempt } from '../run/attempt.ts'
 import { listRuns, nextClaim } from '../run/folder.ts'
 import { followRun } from '../run/follow.ts'
 import { readMarks } from '../store/marks.ts'
@@ -11,7 +12,7 @@ export type Known = {
 }
 
 /** The runs that stand for any of the points and were not taken out by `gvx rm`; only their logs are read. */
-export function knownRuns(home: string, points: readonly SweepPoint[]): Known {
+export function knownRuns(home: string, points: readonly SweepPoint[], { force = false } = {}): Known {
   // Claims first: a run that is made between the two looks is then seen, or met at its claim, but never doubled.
   const claims = new Map(points.map(pointIdentity).map((identity) => [identity, nextClaim(home, identity)]))
   const runs = listRuns(home)
@@ -22,7 +23,8 @@ export function knownRuns(home: string, points: readonly SweepPoint[]): Known {
       seed,
       commit: git.commit,
       created,
-      state: followRun(dir)(),
+      host: lastAttempt(dir)?.process.host ?? null,
+      state: followRun(dir, { force })(),
     }))
   return { runs, claims }
 }

@@ -12,6 +12,8 @@ export type KnownRun = {
   commit: string | null
   /** Milliseconds since the epoch. */
   created: number
+  /** Machine of its newest attempt, or null before the first. */
+  host: string | null
   state: RunState
 }
 
@@ -64,7 +66,7 @@ function decide(all: readonly KnownRun[], { retry, since = 0, commit }: PlanOpti
   switch (state.status) {
     case 'running':
     case 'starting':
-      return { action: 'running', reason: `running as ${id}`, run: id }
+      return { action: 'running', reason: `running as ${id}${best.host ? ` on ${best.host}` : ''}`, run: id }
     case 'finished':
       return { action: 'skip', reason: `finished as ${id}${olderCode(best, commit)}`, run: id }
     case 'failed': {

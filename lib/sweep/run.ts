@@ -7,6 +7,7 @@ import { cancelRun, stopRun } from '../launch/signal.ts'
 import { claimPoint, openRun, type RunFolder } from '../run/folder.ts'
 import type { Provenance } from '../run/provenance.ts'
 import { hasEnded } from '../run/status.ts'
+import { lastWords, readWorkerLog } from '../run/worker-log.ts'
 import { pointIdentity } from './known.ts'
 import type { PlanEntry } from './plan.ts'
 import { recordSweep, vanishedPoints } from './record.ts'
@@ -107,7 +108,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   }
 
   function takeUp(entry: PlanEntry, folder: RunFolder): Task {
-    const task = openTask(entry, folder, observe)
+    const task = openTask(entry, folder, options)
     options.ingest(folder.dir)
     tasks.push(task)
     const point = points.find(({ key }) => key === entry.planned.key)!
@@ -144,12 +145,13 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
     if (status === 'finished') return drop(task, 'finished')
     const failed = status === 'failed' || (status === 'lost' && urged !== 'cancel')
     if (!failed) return drop(task, 'stopped')
-    const why = error ?? 'its process is gone'
+    const why = error ?? `its process is gone: ${lastWords(readWorkerLog(task.folder.dir)) ?? 'it printed nothing'}`
     if (urged === 'go' && task.retries < sweep.spec.retry) {
       task.retries += 1
       say('warning', `${task.entry.planned.key} failed (${why}); try ${task.retries + 1} of ${sweep.spec.retry + 1}`)
       return launchTask(task, options)
     }
+    if (status === 'lost') say('warning', `${task.entry.planned.key}: ${why}`)
     drop(task, 'failed')
     failures += 1
     if (failures >= options.maxFailures && urged === 'go') {
@@ -182,7 +184,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   /** A point that needs no work still shows what its run found; one that failed before counts as failed. */
   function showSkipped(entry: PlanEntry): void {
     const folder = openRun(home, entry.planned.run!)
-    const { state } = openTask(entry, folder, observe)
+    const { state } = openTask(entry, folder, options)
     options.ingest(folder.dir)
     endings.set(entry.planned.key, state.status === 'failed' ? 'failed' : 'skipped')
   }

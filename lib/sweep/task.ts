@@ -26,9 +26,13 @@ export type Task = {
 const ABANDONED_MS = 5000
 
 /** Begins to follow a run, and tells the observer everything that is known of it. */
-export function openTask(entry: PlanEntry, folder: RunFolder, observe: Observe): Task {
+export function openTask(
+  entry: PlanEntry,
+  folder: RunFolder,
+  { observe, force }: { observe: Observe; force: boolean },
+): Task {
   const run = folder.identity.id
-  const follow = followRun(folder.dir)
+  const follow = followRun(folder.dir, { force })
   const events: Parameters<Parameters<Follower>[0] & object>[0][] = []
   const state = follow((batch) => events.push(batch))
   observe({ type: 'run.attached', key: entry.planned.key, run, resumedFrom: state.checkpoint ?? 0 })

@@ -42,7 +42,7 @@ export function sweep(
 ) {
   const loaded = loadSweep(file)
   const points = expandPoints(loaded, over.sets)
-  const { runs, claims } = knownRuns(home, points)
+  const { runs, claims } = knownRuns(home, points, { force: over.force })
   const plan = planSweep(points, runs, over.planOptions)
   const updates: Update[] = []
   const result = runSweep({

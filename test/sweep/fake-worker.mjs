@@ -3,7 +3,7 @@
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const [lib, dir] = process.argv.slice(2)
+const [lib, dir, force] = process.argv.slice(2)
 const load = (file) => import(`${lib}/${file}.js`)
 const { latestCheckpoint, saveCheckpoint } = await load('run/checkpoint')
 const { openRunFolder, readRunConfig } = await load('run/folder')
@@ -14,7 +14,7 @@ const { listenForStop } = await load('run/stop')
 const stop = listenForStop()
 const { identity } = openRunFolder(dir)
 const { train, seed } = readRunConfig(dir)
-const log = openEventLog(dir)
+const log = openEventLog(dir, { force: force === '--force' })
 const me = thisProcess()
 let step = latestCheckpoint(dir).checkpoint?.step ?? 0
 const { git, versions } = identity

@@ -27,6 +27,7 @@ const run = (
   seed,
   commit: null,
   created: n,
+  host: null,
   state: { ...NOTHING_YET, status, step: 5, attempts: 1, error: status === 'failed' ? 'it broke' : null },
   ...over,
 })

@@ -185,3 +185,24 @@ test('cancel ends workers at once; their runs can go on from the last checkpoint
   expect(again.plan[0].planned.reason).toMatch(/lost as run1, from its checkpoint of step [123]0/)
   expect(await again.result).toMatchObject({ finished: 4 })
 })
+
+test('a run on a machine that cannot be asked is waited for, and taken over by force', async () => {
+  const { home, file } = sweepFolder(['exclude: [{ model.stages: 2 }, { seed: 1 }]'])
+  await sweep(home, file, { launcher: inlineWorkers() }).result
+  const dir = join(home, 'runs', 'run1')
+  const claim = JSON.parse(readFileSync(join(dir, 'attempt.1'), 'utf8'))
+  const elsewhere = { ...claim, process: { ...claim.process, host: 'elsewhere' } }
+  writeFileSync(join(dir, 'attempt.1'), JSON.stringify(elsewhere))
+  const log = readFileSync(join(dir, 'events.1.jsonl'), 'utf8').trimEnd().split('\n')
+  writeFileSync(join(dir, 'events.1.jsonl'), `${log.slice(0, -1).join('\n')}\n`)
+
+  let order: Order = 'go'
+  const waiting = sweep(home, file, { order: () => order })
+  expect(waiting.plan[0].planned).toMatchObject({ action: 'running', reason: 'running as run1 on elsewhere' })
+  order = 'stop'
+  expect(await waiting.result).toMatchObject({ stopped: 1 })
+
+  const forced = sweep(home, file, { force: true })
+  expect(forced.plan[0].planned).toMatchObject({ action: 'resume', run: 'run1' })
+  expect(await forced.result).toMatchObject({ finished: 1 })
+})
