@@ -2,12 +2,15 @@ import { EventEmitter } from 'node:events'
 import { render } from 'ink'
 import { messageOf } from '../core/errors.ts'
 import type { Observe } from '../core/updates.ts'
+import { type ColourDepth, encodeLine } from './ansi.ts'
 import { App } from './app.tsx'
 import { wantsColour } from './can-show.ts'
+import { frameLines } from './frame.ts'
 import { guardTerminal, listenForSignals, suspend } from './guard.ts'
 import { createLab, type Lab } from './lab.ts'
+import type { Scene } from './screens/scene.ts'
 import { createSystemReader } from './system.ts'
-import { openTerminal, type Terminal } from './terminal.ts'
+import { openTerminal } from './terminal.ts'
 import type { Intent, Outcome } from './view.ts'
 
 export type ScreenActions = {
@@ -51,10 +54,11 @@ export async function showScreen(options: ScreenOptions): Promise<Outcome> {
     leave = resolve
     crash = reject
   })
+  const depth = wantsColour(env) ? colourDepth(stdout, env) : 1
   const lab = createLab({
     width: stdout.columns || 80,
     height: Math.max(2, (stdout.rows || 24) - 1),
-    colour: wantsColour(env),
+    colour: depth > 1,
     now,
     readSystem: createSystemReader(options.home, now),
     readLog: actions.readLog ?? (() => []),
@@ -78,9 +82,17 @@ export async function showScreen(options: ScreenOptions): Promise<Outcome> {
     // before the first frame: until then the terminal would echo what is typed into the middle of it
     if (stdin.isTTY) stdin.setRawMode(true)
     terminal.enter()
-    // debug: every frame comes whole and at once, and nothing else is written; the terminal above draws what changed
-    const ink = render(<App lab={lab} />, {
-      stdout: frameSink(stdout, terminal),
+    const paint = (scene: Scene) => {
+      try {
+        terminal.paint(frameLines(scene).map((l) => encodeLine(l, depth)))
+      } catch (error) {
+        // Ink forgets what is thrown before somebody waits for its exit
+        crash(error)
+      }
+    }
+    // debug: without it Ink waits for its exit to draw anything where CI is set
+    const ink = render(<App lab={lab} paint={paint} />, {
+      stdout: silentTerminal(),
       stdin,
       debug: true,
       exitOnCtrlC: false,
@@ -119,22 +131,22 @@ function carryOut(intent: Exclude<Intent, { type: 'notice' }>, { actions, lab, l
   else suspend()
 }
 
-/** To Ink a terminal; what it writes are frames, which the terminal draws. */
-function frameSink(stdout: NodeJS.WriteStream, terminal: Terminal): NodeJS.WriteStream {
-  const sink = Object.assign(new EventEmitter(), {
+/** Node warns on the screen when NO_COLOR is set, even to nothing, beside FORCE_COLOR: it need not see it. */
+const colourDepth = (stdout: NodeJS.WriteStream, env: NodeJS.ProcessEnv): ColourDepth =>
+  stdout.getColorDepth({ ...env, NO_COLOR: undefined }) as ColourDepth
+
+/** To Ink a terminal of the same size that swallows everything: the screen is painted past it. */
+function silentTerminal(): NodeJS.WriteStream {
+  const write = (_text: string, done?: () => void): boolean => {
+    done?.()
+    return true
+  }
+  return Object.assign(new EventEmitter(), {
     isTTY: true,
-    write(text: string, done?: () => void) {
-      // Ink also shows and hides the cursor, which is the terminal's business here
-      if (text !== '' && !/^(\u001b\[\?25[hl])+$/.test(text)) terminal.paint(text)
-      done?.()
-      return true
-    },
-  })
-  Object.defineProperties(sink, {
-    columns: { get: () => stdout.columns || 80 },
-    rows: { get: () => stdout.rows || 24 },
-  })
-  return sink as unknown as NodeJS.WriteStream
+    columns: 80,
+    rows: 24,
+    write,
+  }) as unknown as NodeJS.WriteStream
 }
 
 /** What other code prints would land in the middle of the screen: it becomes a message on it. */

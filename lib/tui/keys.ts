@@ -164,6 +164,25 @@ export type KeyFlags = {
   delete: boolean
 }
 
+/** A key without any of the special ones. */
+export const NO_FLAGS: KeyFlags = {
+  ctrl: false,
+  shift: false,
+  upArrow: false,
+  downArrow: false,
+  leftArrow: false,
+  rightArrow: false,
+  pageUp: false,
+  pageDown: false,
+  home: false,
+  end: false,
+  return: false,
+  escape: false,
+  tab: false,
+  backspace: false,
+  delete: false,
+}
+
 /** What a key means on a screen; null when nothing. */
 export function actionOf(screen: Screen, key: string): Action | null {
   const binding = KEYS.find((b) => b.keys.includes(key) && (b.screens === undefined || b.screens.includes(screen)))

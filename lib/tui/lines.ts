@@ -2,7 +2,7 @@ import { pad, textWidth, truncate } from './format.ts'
 
 /**
  * The screens are lists of lines, a line is a list of spans: pure data, compared as text in tests and coloured in one place.
- * Colours are the eight of Okabe and Ito, which people with any kind of colour blindness tell apart; no meaning is carried by colour alone.
+ * No meaning is carried by a colour alone.
  */
 export type Tone =
   | 'plain'
@@ -18,27 +18,6 @@ export type Span = { text: string; tone: Tone }
 export type Line = readonly Span[]
 
 export const SERIES_TONES = ['series0', 'series1', 'series2', 'series3', 'series4', 'series5', 'series6'] as const
-
-export type Style = { color?: string; bold?: boolean; dim?: boolean; inverse?: boolean }
-
-/** Okabe & Ito 2008, "Color Universal Design"; black is left out, the terminal's own foreground stands for it. */
-export const STYLES: Record<Tone, Style> = {
-  plain: {},
-  dim: { dim: true },
-  title: { bold: true },
-  good: { color: '#009E73' },
-  bad: { color: '#D55E00', bold: true },
-  warn: { color: '#E69F00' },
-  accent: { color: '#56B4E9' },
-  selected: { inverse: true },
-  series0: { color: '#56B4E9' },
-  series1: { color: '#E69F00' },
-  series2: { color: '#009E73' },
-  series3: { color: '#CC79A7' },
-  series4: { color: '#F0E442' },
-  series5: { color: '#0072B2' },
-  series6: { color: '#D55E00' },
-}
 
 export const span = (text: string, tone: Tone = 'plain'): Span => ({ text, tone })
 export const line = (...spans: (Span | string)[]): Line => spans.map((s) => (typeof s === 'string' ? span(s) : s))

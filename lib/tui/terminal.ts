@@ -7,7 +7,8 @@ import { join } from 'node:path'
  * that changed: nothing scrolls, nothing flickers, and no byte is ever sent that could clear the scrollback.
  */
 export type Terminal = {
-  paint(frame: string): void
+  /** Lines with their escape codes; what does not fit above the last row is left out. */
+  paint(lines: readonly string[]): void
   /** Forgets what is on the screen, so that the next frame is drawn as a whole: after a resize. */
   invalidate(): void
   enter(): void
@@ -31,7 +32,7 @@ export function openTerminal(output: Output): Terminal {
   return {
     paint(frame) {
       if (!inside) return
-      const lines = frame.split('\n').slice(0, Math.max(1, (output.rows ?? 24) - 1))
+      const lines = frame.slice(0, Math.max(1, (output.rows ?? 24) - 1))
       const changes: string[] = []
       for (let row = 0; row < Math.max(lines.length, drawn.length); row++) {
         const text = lines[row] ?? ''

@@ -12,6 +12,7 @@ export type Session = {
   kill(signal: string): void
   exited: Promise<{ exitCode: number; signal: number | undefined }>
   bytes(): string
+  pid: number
   terminal: InstanceType<typeof xterm.Terminal>
 }
 
@@ -38,7 +39,10 @@ export function openSession(
   })
   let bytes = ''
   const watchers = new Set<() => void>()
+  // a frame arrives in pieces; what stands between the marks of synchronised output is not to be seen yet
+  const whole = () => bytes.lastIndexOf('\u001b[?2026h') <= bytes.lastIndexOf('\u001b[?2026l')
   const changed = () => {
+    if (!whole()) return
     for (const watcher of [...watchers]) watcher()
   }
   child.onData((data) => {
@@ -77,7 +81,7 @@ export function openSession(
           40_000,
         )
         watchers.add(look)
-        look()
+        if (whole()) look()
       })
     },
     type: (keys) => child.write(keys),
@@ -88,6 +92,7 @@ export function openSession(
     kill: (signal) => child.kill(signal),
     exited,
     bytes: () => bytes,
+    pid: child.pid,
     terminal,
   }
 }
