@@ -5,7 +5,15 @@ import { type Cell, defineCommand, type Out } from './command.ts'
 import { percent, signedPercent } from './format.ts'
 import { paperRows } from './paper-rows.ts'
 
-type Args = { metric: string; dataset?: string; sweep?: string; mixed?: boolean; reference?: string; assert?: string[] }
+type Args = {
+  metric: string
+  dataset?: string
+  sweep?: string
+  runs?: string[]
+  mixed?: boolean
+  reference?: string
+  assert?: string[]
+}
 type Board = { metric: string; groups: LeaderboardGroup[] }
 
 export default defineCommand<Args, Board>({

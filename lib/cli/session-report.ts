@@ -12,7 +12,7 @@ export type SessionReport = SessionData & { leaderboard: Board | null }
 export async function withBoard(session: SessionData, context: Context): Promise<SessionReport> {
   if (session.result === null || session.result.detached) return { ...session, leaderboard: null }
   const board = await leaderboardCommand.run(
-    { metric: 'mIoU', sweep: session.sweep },
+    { metric: 'mIoU', runs: session.result.runs },
     { ...context, say: () => {}, setExit: () => {} }, // that nothing has been evaluated yet is no error here
   )
   return { ...session, leaderboard: board }

@@ -36,7 +36,10 @@ export type LeaderboardGroup = {
 export type LeaderboardOptions = {
   metric?: string
   dataset?: string
+  /** Runs that a sweep made, by its name (`stages`) or whole id (`stages-6b83b0`). */
   sweep?: string
+  /** Only these, `run12`: what a sweep ended with, runs that other sweeps had made before it included. */
+  runs?: readonly string[]
   /** One table over all protocols of a dataset, though their numbers do not compare. */
   mixed?: boolean
 }
@@ -67,7 +70,8 @@ export function leaderboard(store: Store, options: LeaderboardOptions = {}): Lea
        JOIN eval_values v ON v.evaluation = e.id AND v.name = @metric
        LEFT JOIN sweeps s ON s.id = r.sweep
        WHERE e.purpose = 'final' AND r.removed IS NULL
-         AND (@dataset IS NULL OR e.dataset = @dataset) AND (@sweep IS NULL OR s.name = @sweep)
+         AND (@dataset IS NULL OR e.dataset = @dataset) AND (@sweep IS NULL OR s.name = @sweep OR (length(s.name) = length(@sweep) + 7 AND substr(s.name, 1, length(@sweep) + 1) = @sweep || '-'))
+         AND (@runs IS NULL OR r.id IN (SELECT value FROM json_each(@runs)))
          AND NOT EXISTS (SELECT 1 FROM evaluations n WHERE n.run = e.run AND n.dataset = e.dataset AND n.purpose = 'final'
                          AND n.protocol = e.protocol AND (n.t, n.id) > (e.t, e.id))
        ORDER BY r.id`,
@@ -76,6 +80,7 @@ export function leaderboard(store: Store, options: LeaderboardOptions = {}): Lea
       metric: options.metric ?? 'mIoU',
       dataset: options.dataset ?? null,
       sweep: options.sweep ?? null,
+      runs: options.runs ? JSON.stringify(options.runs.map((run) => Number(run.replace('run', '')))) : null,
     }) as Score[]
   if (scores.length === 0 && options.metric) refuseUnknownMetric(store, options.metric)
   const tables = groupBy(scores, (s) => (options.mixed ? s.dataset : `${s.dataset} ${s.protocol}`))

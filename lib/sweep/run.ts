@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UserError } from '../core/errors.ts'
 import { plural } from '../core/text.ts'
-import type { Observe } from '../core/updates.ts'
+import type { Observe, PlannedPoint } from '../core/updates.ts'
 import type { Launcher } from '../launch/launcher.ts'
 import { cancelRun, stopRun } from '../launch/signal.ts'
 import { claimPoint, openRun, type RunFolder } from '../run/folder.ts'
@@ -46,7 +46,11 @@ export type SweepOptions = {
 }
 
 type Ending = 'finished' | 'failed' | 'stopped' | 'skipped'
-export type SweepResult = Record<Ending, number> & { detached: boolean }
+export type SweepResult = Record<Ending, number> & {
+  detached: boolean
+  /** The runs that stand for the points, `run12`, whichever sweep made them. */
+  runs: string[]
+}
 
 /**
  * Works through a plan: starts workers, reads their logs, ends when every point has. The workers are processes of their
@@ -73,14 +77,14 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
 
   while (queue.length > 0 || tasks.length > 0) {
     obey(order())
-    if ((urged as Order) === 'detach') return { ...count(), detached: true }
+    if ((urged as Order) === 'detach') return { ...count(), detached: true, runs: runsOf(points) }
     wishes = [...wishes, ...(options.takeRetries?.() ?? [])].filter((run) => !requeue(run))
     while (queue.length > 0 && tasks.length < jobs) await begin(queue.shift()!)
     for (const task of [...tasks]) await look(task)
     if (tasks.length > 0) await sleep(pollMs)
   }
   observe({ type: 'session.done', ...count() })
-  return { ...count(), detached: false }
+  return { ...count(), detached: false, runs: runsOf(points) }
 
   function obey(wish: Order): void {
     if (wish === 'go' || wish === urged || urged === 'cancel') return
@@ -193,3 +197,5 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
     observe({ type: 'message', level, text })
   }
 }
+
+const runsOf = (points: readonly PlannedPoint[]): string[] => points.flatMap(({ run }) => run ?? [])

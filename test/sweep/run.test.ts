@@ -14,7 +14,14 @@ vi.setConfig({ testTimeout: 120_000 })
 test('a sweep trains every point once, and the second time skips them all', async () => {
   const { home, file } = sweepFolder()
   const first = sweep(home, file, { launcher: inlineWorkers() })
-  expect(await first.result).toEqual({ finished: 4, failed: 0, stopped: 0, skipped: 0, detached: false })
+  expect(await first.result).toEqual({
+    finished: 4,
+    failed: 0,
+    stopped: 0,
+    skipped: 0,
+    detached: false,
+    runs: ['run1', 'run2', 'run3', 'run4'],
+  })
   expect(first.updates.at(-1)).toMatchObject({ type: 'session.done', finished: 4 })
   const second = sweep(home, file)
   expect(second.plan.map(({ planned }) => planned.action)).toEqual(['skip', 'skip', 'skip', 'skip'])
