@@ -32,7 +32,7 @@ export function writeHfFolder(dir: string, model: ModelConfig, tensors: Readonly
     ],
   )
   const files: Record<string, string | Uint8Array> = {
-    'config.json': json(config),
+    'config.json': withFloats(json(config)),
     'model.safetensors': writeSafetensors(weights, { format: 'pt' }),
     'preprocessor_config.json': json(imageProcessor(model.imageSize)),
     ...(model.text.vocabSize === CLIP_VOCABULARY && tokenizerFiles(model.text.contextLength)),
@@ -41,6 +41,9 @@ export function writeHfFolder(dir: string, model: ModelConfig, tensors: Readonly
   for (const [name, content] of Object.entries(files)) writeFileSync(join(dir, name), content)
   return Object.keys(files)
 }
+
+/** transformers 5 wants 1.0 and refuses 1 where its class says float; JSON.stringify cannot tell them apart. */
+const withFloats = (text: string) => text.replace(/("(?:assign_eps|logit_scale_init_value)": -?\d+)(?=[,\n])/g, '$1.0')
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 

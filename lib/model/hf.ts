@@ -35,20 +35,10 @@ export function toHfConfig(model: ModelConfig): object {
   // One entry a stage, and the last stage groups nothing; its number of output groups is not used.
   const groupTokens = [...model.numGroupTokens, 0]
   const outputGroups = [...model.numOutputGroups, model.numOutputGroups.at(-1) ?? 0]
-  const common = {
-    layer_norm_eps: NORM_EPS,
-    dropout: 0,
-    attention_dropout: 0,
-    initializer_range: 0.02,
-    initializer_factor: 1,
-  }
+  const common = { layer_norm_eps: NORM_EPS }
   return {
     architectures: ['GroupViTModel'],
     model_type: 'groupvit',
-    torch_dtype: 'float32',
-    initializer_factor: 1,
-    initializer_range: 0.02,
-    output_segmentation: false,
     logit_scale_init_value: model.logitScale.init,
     projection_dim: model.projection.dim,
     projection_intermediate_dim: model.projection.hiddenDim,
