@@ -12,8 +12,8 @@ import { trainRun } from './training.ts'
  */
 export async function runWorker(runDir: string, options: { force?: boolean } = {}): Promise<ExitCode> {
   const run = openRunFolder(resolve(runDir))
+  const stop = listenForStop() // first: a signal must not find a claimed run and no listener
   const log = openEventLog(run.dir, options)
-  const stop = listenForStop()
   const progress = { step: 0 }
   const endHeartbeat = startHeartbeat(log.emit, () => progress.step)
   try {
