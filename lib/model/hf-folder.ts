@@ -94,25 +94,36 @@ export type ImportedModel = { config: Config; weights: Map<string, StoredTensor>
  * @throws UserError where the source is missing, damaged, hostile or of another model
  */
 export function readForeignModel(path: string, over: Record<string, unknown> = {}): ImportedModel {
+  const file = weightsFileOf(path)
+  if (file === path) {
+    const found = readTensors(path)
+    const config = inferConfig(found, path, over)
+    return { config, weights: takeWeights(config.model, found, path) }
+  }
+  const config = fromHfConfig(readJson(join(path, 'config.json')), path)
+  return { config, weights: takeWeights(config.model, readTensors(file), path) }
+}
+
+/** The file itself, or the weights in a folder of Hugging Face. */
+function weightsFileOf(path: string): string {
   if (!existsSync(path))
     throw new UserError(`there is no ${printable(path)}.`, {
       hint: 'name a folder, a file or a hub id',
       exitCode: EXIT.nothingFound,
     })
-  if (!statSync(path).isDirectory()) {
-    const found = readTensors(path)
-    const config = inferConfig(found, path, over)
-    return { config, weights: takeWeights(config.model, found, path) }
-  }
+  if (!statSync(path).isDirectory()) return path
   const file = ['model.safetensors', 'pytorch_model.bin']
     .map((name) => join(path, name))
     .find((name) => existsSync(name))
-  if (!file || !existsSync(join(path, 'config.json')))
-    throw new UserError(`${printable(path)} has no config.json with model.safetensors or pytorch_model.bin.`, {
-      hint: 'a folder that transformers has written holds both',
-    })
-  const config = fromHfConfig(readJson(join(path, 'config.json')), path)
-  return { config, weights: takeWeights(config.model, readTensors(file), path) }
+  if (file && existsSync(join(path, 'config.json'))) return file
+  throw new UserError(`${printable(path)} has no config.json with model.safetensors or pytorch_model.bin.`, {
+    hint: 'a folder that transformers has written holds both',
+  })
+}
+
+/** The tensors of a file or folder by Hugging Face's names, whatever model they are of. Throws a UserError. */
+export function readForeignTensors(path: string): Map<string, StoredTensor> {
+  return readTensors(weightsFileOf(path))
 }
 
 function readTensors(path: string): Map<string, StoredTensor> {

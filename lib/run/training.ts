@@ -9,7 +9,7 @@ import { openSegmentationSet, type SegmentationSet } from '../data/segmentation-
 import { openTrainStream } from '../data/stream.ts'
 import { evaluateSegmentation } from '../eval/evaluate.ts'
 import { segmentSamples } from '../eval/samples.ts'
-import { initParams, trainableNames } from '../model/index.ts'
+import { trainableNames } from '../model/index.ts'
 import { openBackend, type Params, tf } from '../tensor/index.ts'
 import type { StoredTensor, WrittenTensor } from '../tensor/safetensors.ts'
 import { createAdamW } from '../train/adamw.ts'
@@ -17,6 +17,7 @@ import { type BestSoFar, trainLoop } from '../train/loop.ts'
 import { trainStep } from '../train/step.ts'
 import { bestCheckpoint, latestCheckpoint, saveCheckpoint } from './checkpoint.ts'
 import { type RunFolder, readRunConfig } from './folder.ts'
+import { initialParams } from './initial-weights.ts'
 import type { EventLog } from './log.ts'
 import { startedAt, thisProcess } from './process.ts'
 
@@ -55,7 +56,9 @@ export async function trainRun({ run, log, signal, progress }: TrainRun): Promis
   })
   for (const warning of warnings) warn('checkpoint.damaged', warning)
 
-  const params = checkpoint ? tensorsOf(checkpoint.model) : initParams(config.model, config.seed)
+  const begin = checkpoint ? { params: tensorsOf(checkpoint.model), notes: [] } : initialParams(config, home)
+  const { params } = begin
+  for (const note of begin.notes) warn('train.init', note)
   const optimizer = createAdamW(config.train, params, trainableNames(config.model))
   if (checkpoint) optimizer.restore(tensorsOf(checkpoint.optimizer))
   const untrained: Record<string, number> = numbersOf(checkpoint?.state.extra?.untrained)

@@ -10,6 +10,7 @@ import { UserError } from '../../lib/core/errors.ts'
 import { readForeignModel, writeHfFolder } from '../../lib/model/hf-folder.ts'
 import { downloadFromHub, isHubId } from '../../lib/model/hub.ts'
 import { initParams } from '../../lib/model/index.ts'
+import { startFrom } from '../../lib/model/start.ts'
 import { readTorchFile } from '../../lib/model/torch-file.ts'
 import { unpickle } from '../../lib/model/unpickle.ts'
 import { openBackend } from '../../lib/tensor/index.ts'
@@ -90,6 +91,22 @@ describe('models of other code', () => {
   ])('are refused with the reason where transformers cannot express them: %j', (over, why) => {
     const model = modelOf(over)
     expect(() => writeHfFolder(join(dir, 'never'), model, new Map())).toThrow(why)
+  })
+
+  it('are a start for another image size, with interpolated positions and a head of its own', () => {
+    const weights = weightsOf(modelOf())
+    const larger = modelOf({ imageSize: 64, projection: { dim: 16, hiddenDim: 20 } })
+    const { params, fresh } = startFrom(larger, 5, weights, 'elsewhere')
+    expect(fresh).toEqual([
+      'visual_projection.3.weight',
+      'visual_projection.3.bias',
+      'text_projection.3.weight',
+      'text_projection.3.bias',
+    ])
+    const name = 'vision_model.encoder.stages.0.layers.0.mlp.fc1.weight'
+    expect(params[name].dataSync()).toEqual(weights.get(name)!.data)
+    expect(params['vision_model.embeddings.position_embeddings'].shape).toEqual([1, 64, 64])
+    expect(() => startFrom(larger, 5, new Map(), 'nothing')).toThrow(/no weight of nothing fits/)
   })
 
   it('are read off the shapes of a safetensors file', () => {
