@@ -21,13 +21,8 @@ export function liveValues(tensor: Tensor): Float32Array | null {
   }
 }
 
-/** x += y where the backend's numbers can be written to; false where they cannot. Clones of x keep what they had. */
-export function addInPlace(x: Tensor, y: Tensor): boolean {
-  const native = nativeBackend()
-  if (!native || x.size !== y.size) return false
-  native.add(native.writable(x), native.values(y))
-  return true
-}
+/** x += y where the backend's numbers can be written to and nobody shares those of x; says whether it was done. */
+export const addInPlace = (x: Tensor, y: Tensor): boolean => nativeBackend()?.addInPlace(x, y) ?? false
 
 /** Σ x². */
 export function sumOfSquares(x: Tensor): number {

@@ -3,7 +3,7 @@ import type { Addon } from './addon.ts'
 import type { Buffers } from './buffers.ts'
 import { PropertyMap } from './property-map.ts'
 
-export type DataId = object
+type DataId = object
 export type TensorInfo = { dataId: DataId; shape: number[]; dtype: tf.DataType }
 type Values = Float32Array | Int32Array | Uint8Array
 type Entry = {
@@ -37,8 +37,8 @@ export type NativeBackend = CpuBackend & {
   output(shape: number[], values: Float32Array): TensorInfo
   /** The numbers of a tensor to write to: a copy of its own if somebody else shares them. */
   writable(tensor: Tensor): Float32Array
-  /** x += y, of the same length. */
-  add(x: Float32Array, y: Float32Array): void
+  /** x += y of the same size, if nobody shares the numbers of x; says whether. */
+  addInPlace(x: Tensor, y: Tensor): boolean
 }
 
 /**
@@ -73,8 +73,12 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
       return own
     }
 
-    add(x: Float32Array, y: Float32Array): void {
-      if (x.length > 0) addon.binary(ADD, x, y, x, Int32Array.of(x.length), ONE, ONE)
+    addInPlace(x: Tensor, y: Tensor): boolean {
+      const { refCount, values } = this.data.get(x.dataId)
+      if (refCount !== 1 || !buffers.owns(values) || x.size !== y.size) return false
+      const sum = values as Float32Array
+      addon.binary(ADD, sum, this.values(y), sum, Int32Array.of(x.size), ONE, ONE)
+      return true
     }
 
     /** Gives a tensor data of its own, as tf.Variable's assign does: clones and reshapes keep what they had. */

@@ -55,7 +55,7 @@ static void layers(size_t rows, size_t in, size_t out) {
     linear({rows, in, out, static_cast<Activation>(activation)}, x.data(), w.data(), b.data(), activation ? pre.data() : nullptr, y.data());
   Array z(rows * in), mean(rows), rstd(rows), gain = numbers(in), dx(rows * in), dgain(in), dbias(in);
   layer_norm(x.data(), gain.data(), gain.data(), z.data(), mean.data(), rstd.data(), rows, in, 1e-5f);
-  layer_norm_grad(d.data(), x.data(), gain.data(), mean.data(), rstd.data(), nullptr, dx.data(), dgain.data(), dbias.data(), rows, in);
+  layer_norm_grad(d.data(), x.data(), gain.data(), mean.data(), rstd.data(), dx.data(), dgain.data(), dbias.data(), rows, in);
   l2_normalize(x.data(), z.data(), rstd.data(), rows, in, 1e-12f);
   l2_normalize_grad(d.data(), z.data(), rstd.data(), dx.data(), rows, in);
   Array unit(rows * in), inverse(in), variance(in), center(in);

@@ -88,7 +88,7 @@ const plans = new Map<string, Plan>()
  * Broadcasting as axes and strides, neighbouring axes merged where both operands allow: [B, N, C] + [C] is
  * [B·N, C] with strides [C, 1] and [0, 1]. Null when the shapes do not fit (the cpu kernel says so).
  */
-export function planBroadcast(a: number[], b: number[]): Plan | null {
+function planBroadcast(a: number[], b: number[]): Plan | null {
   const key = `${a}|${b}`
   const known = plans.get(key)
   if (known) return known

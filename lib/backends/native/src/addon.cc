@@ -196,13 +196,6 @@ void do_linear(Arguments& a) {
   linear(l, x, w, b, pre, a.array());
 }
 
-void do_linear_grad(Arguments& a) {
-  const Linear l = linear_of(a);
-  const float *dy = a.array(), *x = a.array(), *w = a.array(), *pre = a.array();
-  float *dx = a.array(), *dw = a.array();
-  linear_grad(l, dy, x, w, pre, dx, dw, a.array());
-}
-
 void do_layer_norm(Arguments& a) {
   const float *x = a.array(), *gain = a.array(), *bias = a.array();
   float *y = a.array(), *mean = a.array(), *rstd = a.array();
@@ -214,7 +207,7 @@ void do_layer_norm_grad(Arguments& a) {
   const float *dy = a.array(), *x = a.array(), *gain = a.array(), *mean = a.array(), *rstd = a.array();
   float *dx = a.array(), *dgain = a.array(), *dbias = a.array();
   const size_t rows = a.size(), n = a.size();
-  layer_norm_grad(dy, x, gain, mean, rstd, nullptr, dx, dgain, dbias, rows, n);
+  layer_norm_grad(dy, x, gain, mean, rstd, dx, dgain, dbias, rows, n);
 }
 
 void do_l2_normalize(Arguments& a) {
@@ -344,7 +337,6 @@ NAPI_MODULE_INIT() {
       {"gather", call<do_gather>},
       {"scatterAdd", call<do_scatter_add>},
       {"linear", call<do_linear>},
-      {"linearGrad", call<do_linear_grad>},
       {"layerNorm", call<do_layer_norm>},
       {"layerNormGrad", call<do_layer_norm_grad>},
       {"l2Normalize", call<do_l2_normalize>},

@@ -17,7 +17,7 @@ size_t panels_of(const Gemm& g) { return (g.N + kernels().nr - 1) / kernels().nr
 size_t packed_floats(const Gemm& g) { return panels_of(g) * kernels().nr * g.K; }
 
 bool plain(const Epilogue& e) {
-  return !e.bias && !e.pre && !e.derivative_at && e.activation == Activation::none && !e.scale && !e.residual;
+  return !e.bias && !e.pre && e.activation == Activation::none;
 }
 
 Gemm slice_of(const Gemm& g, size_t k0, size_t k1) {

@@ -130,19 +130,7 @@ GVX_TARGET static void finish(const Gemm& g, size_t m0, size_t rows, size_t n0, 
       for (size_t j = 0; j < n; j++) c[j] += bias[j];
     }
     if (e.pre) std::memcpy(e.pre + at, c, n * sizeof(float));
-    if (e.derivative_at) {
-      const float* __restrict pre = e.derivative_at + at;
-      if (e.activation == Activation::relu) {
-#pragma omp simd
-        for (size_t j = 0; j < n; j++) c[j] *= relu_derivative(pre[j]);
-      } else if (e.activation == Activation::gelu) {
-#pragma omp simd
-        for (size_t j = 0; j < n; j++) c[j] *= gelu_derivative(pre[j]);
-      } else if (e.activation == Activation::quick_gelu) {
-#pragma omp simd
-        for (size_t j = 0; j < n; j++) c[j] *= quick_gelu_derivative(pre[j]);
-      }
-    } else if (e.activation == Activation::relu) {
+    if (e.activation == Activation::relu) {
 #pragma omp simd
       for (size_t j = 0; j < n; j++) c[j] = relu_(c[j]);
     } else if (e.activation == Activation::gelu) {
@@ -152,21 +140,11 @@ GVX_TARGET static void finish(const Gemm& g, size_t m0, size_t rows, size_t n0, 
 #pragma omp simd
       for (size_t j = 0; j < n; j++) c[j] = quick_gelu_(c[j]);
     }
-    if (e.scale) {
-      const float s = e.scale[i / e.rows_per_scale];
-#pragma omp simd
-      for (size_t j = 0; j < n; j++) c[j] *= s;
-    }
-    if (e.residual) {
-      const float* __restrict r = e.residual + at;
-#pragma omp simd
-      for (size_t j = 0; j < n; j++) c[j] += r[j];
-    }
   }
 }
 
 static bool has_epilogue(const Epilogue& e) {
-  return e.bias || e.pre || e.derivative_at || e.activation != Activation::none || e.scale || e.residual;
+  return e.bias || e.pre || e.activation != Activation::none;
 }
 
 GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0, size_t m1, size_t p0, size_t p1) {

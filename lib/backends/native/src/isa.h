@@ -12,10 +12,6 @@ struct Epilogue {
   const float* bias = nullptr;             // [N], added first
   float* pre = nullptr;                    // [M, N], receives the value before the activation
   Activation activation = Activation::none;
-  const float* derivative_at = nullptr;    // [M, N]: instead of an activation, times its derivative here
-  const float* residual = nullptr;         // [M, N], added last
-  const float* scale = nullptr;            // one factor for each `rows_per_scale` rows, before the residual
-  size_t rows_per_scale = 1;
 };
 
 /** C [M, N] (+)= A [M, K] @ B [K, N]. A and B have any strides; rows of C are contiguous and `ldc` apart. */
@@ -73,7 +69,7 @@ struct Kernels {
   /** y[j] = sum over rows of x[row * stride + j]. */
   void (*column_sum)(const float* x, size_t rows, size_t stride, size_t n, float* y);
   void (*column_max)(const float* x, size_t rows, size_t stride, size_t n, float* y);
-  /** y = scale * x, or with bias of the rows. */
+  /** y = factor * x. */
   void (*scale)(const float* x, float factor, float* y, size_t n);
   void (*softmax_rows)(const float* x, float* y, size_t rows, size_t n);
   /** Softmax over `reduced` rows for each of `inner` columns. */
@@ -81,8 +77,8 @@ struct Kernels {
   void (*softmax_grad_rows)(const float* dy, const float* y, float* dx, size_t rows, size_t n, float factor);
   void (*softmax_grad_columns)(const float* dy, const float* y, float* dx, size_t reduced, size_t inner, float factor);
   void (*layer_norm)(const float* x, const float* gain, const float* bias, float* y, float* mean, float* rstd, size_t rows, size_t n, float eps);
-  /** dx (+ `residual` when given); dgain and dbias are added to. */
-  void (*layer_norm_grad)(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, const float* residual, float* dx, float* dgain, float* dbias, size_t rows, size_t n);
+  /** dgain and dbias are added to. */
+  void (*layer_norm_grad)(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, float* dx, float* dgain, float* dbias, size_t rows, size_t n);
   void (*l2_normalize)(const float* x, float* y, float* inverse, size_t rows, size_t n, float eps);
   void (*l2_normalize_grad)(const float* dy, const float* y, const float* inverse, float* dx, size_t rows, size_t n);
   /** Numbers of memory that a head needs. */

@@ -15,14 +15,6 @@ constexpr size_t QUERIES = 256;    // rows of attention weights held at a time
 constexpr double WORTH = 4e5;      // multiply-adds of a piece of attention
 
 size_t grain(size_t per_row) { return GRAIN / (per_row + 1) + 1; }
-
-Binary gradient_of(Activation activation) {
-  switch (activation) {
-    case Activation::gelu: return Binary::gelu_grad;
-    case Activation::quick_gelu: return Binary::quick_gelu_grad;
-    default: return Binary::relu_grad;
-  }
-}
 }  // namespace
 
 void linear(const Linear& l, const float* x, const float* w, const float* b, float* pre, float* y) {
@@ -37,45 +29,18 @@ void linear(const Linear& l, const float* x, const float* w, const float* b, flo
   gemm(g);
 }
 
-void linear_grad(const Linear& l, const float* dy, const float* x, const float* w, const float* pre, float* dx, float* dw, float* db) {
-  const ptrdiff_t in = static_cast<ptrdiff_t>(l.in), out = static_cast<ptrdiff_t>(l.out);
-  if (l.activation != Activation::none) {
-    static thread_local Scratch scratch;
-    const size_t n = l.rows * l.out;
-    float* d = scratch.get(n);
-    const Binary times = gradient_of(l.activation);
-    Pool::instance().range(n, 8192, [&](size_t b, size_t e) { kernels().binary(times, dy + b, true, pre + b, true, d + b, e - b); });
-    dy = d;
-  }
-  if (dx) {
-    Gemm g;  // dx [rows, in] <- dy [rows, out] @ w [out, in]
-    g.M = l.rows, g.N = l.in, g.K = l.out;
-    g.A = dy, g.a_row = out, g.a_col = 1;
-    g.B = w, g.b_row = in, g.b_col = 1;
-    g.C = dx, g.ldc = in;
-    gemm(g);
-  }
-  Gemm g;  // dw [out, in] <- dyᵀ [out, rows] @ x [rows, in]
-  g.M = l.out, g.N = l.in, g.K = l.rows;
-  g.A = dy, g.a_row = 1, g.a_col = out;
-  g.B = x, g.b_row = in, g.b_col = 1;
-  g.C = dw, g.ldc = in;
-  gemm(g);
-  if (db) reduce(Reduction::sum, dy, db, 1, l.rows, l.out);
-}
-
 void layer_norm(const float* x, const float* gain, const float* bias, float* y, float* mean, float* rstd, size_t rows, size_t n, float eps) {
   Pool::instance().range(rows, grain(n), [&](size_t b, size_t e) { kernels().layer_norm(x + b * n, gain, bias, y + b * n, mean + b, rstd + b, e - b, n, eps); });
 }
 
-void layer_norm_grad(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, const float* residual, float* dx, float* dgain, float* dbias, size_t rows, size_t n) {
+void layer_norm_grad(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, float* dx, float* dgain, float* dbias, size_t rows, size_t n) {
   static thread_local Scratch scratch;
   const size_t parts = std::max<size_t>(1, std::min(PARTIALS, rows * n / GRAIN));
   float* sums = scratch.get(parts * 2 * n);  // of each part: gain, bias
   std::memset(sums, 0, parts * 2 * n * sizeof(float));
   Pool::instance().run(static_cast<int>(parts), [&](int i) {
     const size_t b = rows * i / parts, e = rows * (i + 1) / parts;
-    kernels().layer_norm_grad(dy + b * n, x + b * n, gain, mean + b, rstd + b, residual ? residual + b * n : nullptr, dx + b * n, sums + 2 * i * n, sums + (2 * i + 1) * n, e - b, n);
+    kernels().layer_norm_grad(dy + b * n, x + b * n, gain, mean + b, rstd + b, dx + b * n, sums + 2 * i * n, sums + (2 * i + 1) * n, e - b, n);
   });
   kernels().column_sum(sums, parts, 2 * n, n, dgain);
   kernels().column_sum(sums + n, parts, 2 * n, n, dbias);

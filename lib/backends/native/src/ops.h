@@ -39,11 +39,9 @@ struct Linear {
   Activation activation;
 };
 void linear(const Linear&, const float* x, const float* w, const float* b, float* pre, float* y);
-/** dx, db may be null. */
-void linear_grad(const Linear&, const float* dy, const float* x, const float* w, const float* pre, float* dx, float* dw, float* db);
 
 void layer_norm(const float* x, const float* gain, const float* bias, float* y, float* mean, float* rstd, size_t rows, size_t n, float eps);
-void layer_norm_grad(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, const float* residual, float* dx, float* dgain, float* dbias, size_t rows, size_t n);
+void layer_norm_grad(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, float* dx, float* dgain, float* dbias, size_t rows, size_t n);
 void l2_normalize(const float* x, float* y, float* inverse, size_t rows, size_t n, float eps);
 void l2_normalize_grad(const float* dy, const float* y, const float* inverse, float* dx, size_t rows, size_t n);
 

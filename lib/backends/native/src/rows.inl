@@ -219,7 +219,7 @@ GVX_TARGET static void layer_norm(const float* x, const float* __restrict gain, 
   }
 }
 
-GVX_TARGET static void layer_norm_grad(const float* dy, const float* x, const float* __restrict gain, const float* mean, const float* rstd, const float* residual, float* dx, float* __restrict dgain, float* __restrict dbias, size_t rows, size_t n) {
+GVX_TARGET static void layer_norm_grad(const float* dy, const float* x, const float* __restrict gain, const float* mean, const float* rstd, float* dx, float* __restrict dgain, float* __restrict dbias, size_t rows, size_t n) {
   for (size_t r = 0; r < rows; r++, x += n, dy += n, dx += n) {
     const float m = mean[r], k = rstd[r];
     float s1 = 0, s2 = 0;
@@ -231,23 +231,12 @@ GVX_TARGET static void layer_norm_grad(const float* dy, const float* x, const fl
     }
     s1 /= static_cast<float>(n);
     s2 /= static_cast<float>(n);
-    if (residual) {
-      const float* add = residual + r * n;
 #pragma omp simd
-      for (size_t j = 0; j < n; j++) {
-        const float h = (x[j] - m) * k, d = dy[j];
-        dgain[j] += d * h;
-        dbias[j] += d;
-        dx[j] = (d * gain[j] - s1 - h * s2) * k + add[j];
-      }
-    } else {
-#pragma omp simd
-      for (size_t j = 0; j < n; j++) {
-        const float h = (x[j] - m) * k, d = dy[j];
-        dgain[j] += d * h;
-        dbias[j] += d;
-        dx[j] = (d * gain[j] - s1 - h * s2) * k;
-      }
+    for (size_t j = 0; j < n; j++) {
+      const float h = (x[j] - m) * k, d = dy[j];
+      dgain[j] += d * h;
+      dbias[j] += d;
+      dx[j] = (d * gain[j] - s1 - h * s2) * k;
     }
   }
 }
