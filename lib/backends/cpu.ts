@@ -7,7 +7,7 @@ export async function openCpu(): Promise<void> {
 }
 
 /** The backend prints a banner at its first tensor, which would spoil `--json` and the screen. */
-export function silenceBanner(): void {
+function silenceBanner(): void {
   const backend = tf.findBackend('cpu') as unknown as { firstUse: boolean }
   backend.firstUse = false
 }

@@ -4,7 +4,7 @@ import { dropPathRates } from './image.ts'
 import * as names from './names.ts'
 import { parameterSpecs } from './parameters.ts'
 
-export type StageDescription = {
+type StageDescription = {
   stage: number
   /** Tokens that come in, and the group tokens that join them. */
   tokens: number

@@ -9,7 +9,7 @@ import { NORM_EPS } from '../nn/layers.ts'
 const TEXT_MLP_RATIO = 4
 
 /** Why transformers could not run a model, in clauses; empty when it can. */
-export function whyNotHf(model: ModelConfig): string[] {
+function whyNotHf(model: ModelConfig): string[] {
   const why: string[] = []
   const { assignment, numGroupTokens, numOutputGroups, stages } = model
   for (let stage = 0; stage < stages - 1; stage++)

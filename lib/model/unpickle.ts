@@ -9,7 +9,7 @@ import { printable } from '../core/text.ts'
 /** A tensor as the pickle describes it: a window on a storage. */
 export type PickledTensor = { storage: PickledStorage; offset: number; shape: number[]; stride: number[] }
 /** Numbers in a file of the archive. */
-export type PickledStorage = { dtype: string; key: string }
+type PickledStorage = { dtype: string; key: string }
 
 export type Pickled = null | boolean | number | bigint | string | Pickled[] | Map<Pickled, Pickled> | Special
 type Special =

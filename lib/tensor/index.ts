@@ -1,5 +1,5 @@
 export { valueAndGradients } from './gradients.ts'
 export { type AdamWNumbers, adamwInPlace, liveValues, sumOfSquares } from './in-place.ts'
-export { type BackendName, type OpenedBackend, openBackend } from './open.ts'
+export { type BackendName, openBackend } from './open.ts'
 export * from './ops.ts'
 export { type Params, type Tensor, tf, tidy } from './tf.ts'

@@ -7,7 +7,7 @@ import { EXIT, UserError } from '../core/errors.ts'
 
 export type BackendName = 'auto' | 'node-gpu' | 'native' | 'wasm' | 'cpu'
 
-export type OpenedBackend = {
+type OpenedBackend = {
   name: Exclude<BackendName, 'auto'>
   /** What computes, in words: the device that is really used. */
   device: string

@@ -10,7 +10,7 @@ import {
 } from '../tensor/index.ts'
 
 /** The gradient of some rows of a table; that of the others is zero. */
-export type RowGradient = { name: string; rows: Int32Array; gradient: Tensor }
+type RowGradient = { name: string; rows: Int32Array; gradient: Tensor }
 
 export type Optimizer = {
   /**

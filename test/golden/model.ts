@@ -111,7 +111,7 @@ export function goldenInputs(name: string): GoldenInputs {
   }
 }
 
-export function toNhwc(pixels: Float32Array, [batch, colours, height, width]: number[]): Float32Array {
+function toNhwc(pixels: Float32Array, [batch, colours, height, width]: number[]): Float32Array {
   const out = new Float32Array(pixels.length)
   for (let b = 0; b < batch; b++)
     for (let c = 0; c < colours; c++)

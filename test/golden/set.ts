@@ -7,7 +7,7 @@ import { readSafetensors, type StoredTensor } from '../../lib/tensor/safetensors
  * The reference numbers: test/fixtures/golden (a subset of the whole set), or the folder that GVX_GOLDEN names.
  * Its README.md says how every file was made.
  */
-export const GOLDEN = process.env.GVX_GOLDEN ?? fileURLToPath(new URL('../fixtures/golden', import.meta.url))
+const GOLDEN = process.env.GVX_GOLDEN ?? fileURLToPath(new URL('../fixtures/golden', import.meta.url))
 
 /** Whether the set has this file: a test whose file is missing is skipped, with the name of the file in its title. */
 export const hasGolden = (file: string): boolean => existsSync(join(GOLDEN, file))
