@@ -1,0 +1,35 @@
+import { parseArgs } from 'node:util'
+import { sizeNamed } from './sizes.ts'
+import { type Contender, median, takeTurns } from './turns.ts'
+import type { Job } from './worker.ts'
+
+/**
+ * Whole training steps on the backends of this machine, taking turns: `npx tsx bench/step.ts [--size scenes]
+ * [--backend native,wasm] [--threads 2] [--rounds 5] [--kind train] [--json]`. vit-s does not fit the 4 GB of wasm.
+ */
+const { values } = parseArgs({
+  options: {
+    size: { type: 'string', default: 'scenes' },
+    kind: { type: 'string', default: 'train' },
+    backend: { type: 'string', default: 'native,wasm' },
+    threads: { type: 'string', default: '0' },
+    rounds: { type: 'string', default: '5' },
+    json: { type: 'boolean', default: false },
+  },
+})
+
+const size = sizeNamed(values.size)
+const contenders = values.backend.split(',').map((backend): Contender => {
+  const job = { kind: values.kind, size: size.name, backend, threads: Number(values.threads), batch: size.batch } as Job
+  return { name: backend, command: [process.execPath, '--import', 'tsx', 'bench/worker.ts', JSON.stringify(job)] }
+})
+const measured = await takeTurns(contenders, Number(values.rounds), 3, (text) => process.stderr.write(`${text}\n`))
+const rows = measured.map(({ name, device, ms, peakBytes }) => ({
+  backend: name,
+  device,
+  ms: Math.round(median(ms) * 10) / 10,
+  imagesPerSecond: Math.round((size.batch * 1000) / median(ms)),
+  peakMegabytes: Math.round(peakBytes / 1e6),
+}))
+if (values.json) process.stdout.write(`${JSON.stringify({ size: size.name, kind: values.kind, rows }, null, 2)}\n`)
+else console.table(rows)
