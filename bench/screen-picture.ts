@@ -66,8 +66,7 @@ function drawRun(cells: readonly Cell[], x: number, y: number): string[] {
   const top = PADDING + y * CELL.height
   const text = cells.map(({ chars }) => (isBraille(chars) ? ' ' : chars)).join('')
   const out: string[] = []
-  const dots: string[] = []
-  cells.forEach(({ chars }, i) => dots.push(...brailleDots(chars, PADDING + (x + i) * CELL.width, top)))
+  const dots = cells.flatMap(({ chars }, i) => brailleDots(chars, PADDING + (x + i) * CELL.width, top))
   if (dots.length > 0)
     out.push(`<path d="${dots.join('')}" stroke="${colour}" stroke-width="2.2" stroke-linecap="round"/>`)
   if (background !== null)

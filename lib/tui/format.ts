@@ -24,6 +24,13 @@ export function formatNumber(value: number): string {
   return value.toFixed(size >= 1 ? 3 : 4)
 }
 
+/** A value beside an axis: three significant digits and no zeros behind them. */
+export function formatTick(metric: string, value: number): string {
+  const shown = Number((isPercent(metric) ? 100 * value : value).toPrecision(3))
+  const size = Math.abs(shown)
+  return size !== 0 && (size < 1e-3 || size >= 1e6) ? shown.toExponential().replace('e+', 'e') : String(shown)
+}
+
 /** `812 B`, `3.4 MB`, `1.2 GB`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB']

@@ -3,7 +3,7 @@ import { plural, printable } from '../core/text.ts'
 import { formatShare, pad } from './format.ts'
 import { helpOf, type KeyBinding, SCREENS } from './keys.ts'
 import { beside, EMPTY, type Line, line, lineWidth, type Span, span, spread, truncateLine } from './lines.ts'
-import { isLive, sessionEta, sessionProgress } from './pace.ts'
+import { isLive, isOver, sessionEta, sessionProgress } from './pace.ts'
 import { bar, boardLines } from './screens/board.ts'
 import { padTo } from './screens/charts.ts'
 import { compareLines } from './screens/compare.ts'
@@ -46,21 +46,12 @@ function screenLines(scene: Scene): Line[] {
   }
 }
 
-function headerLines({ state, rows, width, now }: Scene): Line[] {
+function headerLines(scene: Scene): Line[] {
+  const { state, rows, width } = scene
   const title = line(span('gvx', 'accent'), ' ', span(printable(state.title), 'title'))
   const question = state.question === '' ? [] : [span(`  ${printable(state.question)}`, 'dim')]
-  const eta = sessionEta(state, rows, now)
-  const over = state.done !== null || (rows.length > 0 && rows.every((row) => row.status === 'finished'))
-  const right = over
-    ? line(span('done', 'good'))
-    : rows.length === 0 || Number.isNaN(eta)
-      ? EMPTY
-      : line(span(`${formatDuration(eta)} left`, 'title'))
-  const first = spread(
-    truncateLine([...title, ...question], width - lineWidth(right) - (right.length > 0 ? 1 : 0)),
-    right,
-    width,
-  )
+  const right = line(rows.length === 0 ? '' : timeLeft(scene))
+  const first = spread(truncateLine([...title, ...question], width - lineWidth(right) - 1), right, width)
   if (state.preparing !== null) {
     const { what, done, total } = state.preparing
     const share = total > 0 ? done / total : 0
@@ -84,6 +75,13 @@ function headerLines({ state, rows, width, now }: Scene): Line[] {
       width,
     ),
   ]
+}
+
+function timeLeft({ state, rows, now }: Scene): Span {
+  if (rows.every((row) => row.status === 'finished')) return span('done', 'good')
+  if (state.done !== null || rows.every((row) => isOver(row.status))) return span('ended', 'warn')
+  const eta = sessionEta(state, rows, now)
+  return span(Number.isNaN(eta) ? '' : `${formatDuration(eta)} left`, 'title')
 }
 
 const COUNTED = ['failed', 'lost', 'running', 'queued', 'stopped', 'preempted', 'finished', 'skipped'] as const

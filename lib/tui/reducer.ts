@@ -1,4 +1,5 @@
 import type { EvalFinished, LoggedEvent, MetricValues } from '../core/events.ts'
+import { plural } from '../core/text.ts'
 import type { PlannedPoint, RunStatus, Update } from '../core/updates.ts'
 import { addPoints, cutSeries, EMPTY_SERIES, type Point, type Series } from './series.ts'
 
@@ -207,7 +208,11 @@ function takeEvent(run: RunState, event: LoggedEvent, collect: (name: string, po
       run.startedAt = event.t
       run.host = event.host
       run.pid = event.pid
-      run.where = [event.backend, event.device, `${event.threads} thread${event.threads === 1 ? '' : 's'}`].join(' · ')
+      run.where = [
+        event.backend,
+        event.device,
+        ...(/thread/.test(event.device) ? [] : [plural(event.threads, 'thread')]),
+      ].join(' · ')
       break
     case 'metric': {
       for (const [name, value] of Object.entries(event.values)) {
@@ -269,8 +274,8 @@ function describeEvent(event: LoggedEvent): string | null {
   switch (event.type) {
     case 'run.started': {
       const begin = event.resumedFrom > 0 ? `resumed from step ${event.resumedFrom}` : 'started'
-      const threads = `${event.threads} thread${event.threads === 1 ? '' : 's'}`
-      return `${begin} on ${event.backend} (${event.device}, ${threads}), ${event.host} pid ${event.pid}`
+      const device = /thread/.test(event.device) ? event.device : `${event.device}, ${plural(event.threads, 'thread')}`
+      return `${begin} on ${event.backend} (${device}), ${event.host} pid ${event.pid}`
     }
     case 'eval.finished': {
       const values = Object.entries(event.values)

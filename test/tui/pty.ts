@@ -22,32 +22,33 @@ export function openSession(
   { columns, rows, env = {} }: { columns: number; rows: number; env?: Record<string, string> },
 ): Session {
   const terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 1000 })
+  // what this process was told about colours and tests is not for the one in the terminal
+  const { NO_COLOR, FORCE_COLOR, CI, VITEST, ...environment } = process.env
   const child = spawn(process.execPath, ['--import', 'tsx', file, ...args], {
     name: 'xterm-256color',
     cols: columns,
     rows,
-    env: {
-      ...process.env,
-      TZ: 'UTC',
-      COLORTERM: 'truecolor',
-      NO_COLOR: '',
-      FORCE_COLOR: '3',
-      CI: '',
-      VITEST: '',
-      ...env,
-    },
+    env: { ...environment, TZ: 'UTC', COLORTERM: 'truecolor', ...env },
   })
   let bytes = ''
   const watchers = new Set<() => void>()
   // a frame arrives in pieces; what stands between the marks of synchronised output is not to be seen yet
-  const whole = () => bytes.lastIndexOf('\u001b[?2026h') <= bytes.lastIndexOf('\u001b[?2026l')
+  let drawn = 0
+  const whole = () => {
+    const seen = bytes.slice(0, drawn)
+    return seen.lastIndexOf('\u001b[?2026h') <= seen.lastIndexOf('\u001b[?2026l')
+  }
   const changed = () => {
     if (!whole()) return
     for (const watcher of [...watchers]) watcher()
   }
   child.onData((data) => {
     bytes += data
-    terminal.write(data, changed)
+    const end = bytes.length
+    terminal.write(data, () => {
+      drawn = end
+      changed()
+    })
   })
   const exited = new Promise<{ exitCode: number; signal: number | undefined }>((resolve) => {
     // an empty write comes back when all that was sent before has been drawn

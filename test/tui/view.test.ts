@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { KEYS } from '../../lib/tui/keys.ts'
 import { type Intent, pressKey, START_VIEW, type View } from '../../lib/tui/view.ts'
@@ -73,4 +74,9 @@ test('no two bindings of a screen share a key', () => {
       if (a !== b && together) expect(a.keys.filter((key) => b.keys.includes(key))).toEqual([])
     }
   }
+})
+
+test('docs/screens.md has every key with its help', () => {
+  const doc = readFileSync(new URL('../../docs/screens.md', import.meta.url), 'utf8')
+  for (const { keys, help } of KEYS) expect(doc).toContain(`| ${keys.map((key) => `\`${key}\``).join(' ')} | ${help} |`)
 })

@@ -1,6 +1,6 @@
 import { formatDuration } from '../../core/durations.ts'
 import { type ChartPoint, type ChartSeries, chartLines } from '../chart.ts'
-import { formatMetric } from '../format.ts'
+import { formatMetric, formatTick } from '../format.ts'
 import { beside, EMPTY, type Line, lineWidth, SERIES_TONES, type Span, span, truncateLine } from '../lines.ts'
 import type { RunState } from '../reducer.ts'
 import { bucketMean, type Series } from '../series.ts'
@@ -63,7 +63,7 @@ function onePanel(
     window: range ?? undefined,
     cursor,
     formatX: (x) => formatX(x, view.xAxis),
-    formatY: (y) => formatMetric(metric, y),
+    formatY: (y) => formatTick(metric, y),
   })
   const values = panel.lines.map(({ run, metric: m }, i) =>
     cursor === undefined ? lastValue(run, m) : valueAt(series[i].points, cursor),
