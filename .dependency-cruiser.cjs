@@ -11,7 +11,10 @@ const LAYERS = [
   ['sweep'],
   ['tui', 'cli'],
 ]
-const below = (i) => LAYERS.slice(i + 1).flat().join('|')
+const below = (i) =>
+  LAYERS.slice(i + 1)
+    .flat()
+    .join('|')
 const npm = (name) => `node_modules/${name}`
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
@@ -23,11 +26,31 @@ module.exports = {
       from: { path: `^lib/(${layer.join('|')})/` },
       to: { path: `^lib/(${below(i)})/` },
     })),
-    { name: 'sql-only-in-store', severity: 'error', from: { pathNot: '^lib/store/' }, to: { path: npm('better-sqlite3') } },
-    { name: 'ink-only-in-tui', severity: 'error', from: { pathNot: '^lib/(tui|cli)/' }, to: { path: npm('(ink|react)/') } },
-    { name: 'tfjs-only-behind-its-door', severity: 'error', from: { pathNot: '^lib/(tensor|backends)/' }, to: { path: npm('@tensorflow/') } },
+    {
+      name: 'sql-only-in-store',
+      severity: 'error',
+      from: { pathNot: '^lib/store/' },
+      to: { path: npm('better-sqlite3') },
+    },
+    {
+      name: 'ink-only-in-tui',
+      severity: 'error',
+      from: { pathNot: '^lib/(tui|cli)/' },
+      to: { path: npm('(ink|react)/') },
+    },
+    {
+      name: 'tfjs-only-behind-its-door',
+      severity: 'error',
+      from: { pathNot: '^lib/(tensor|backends)/' },
+      to: { path: npm('@tensorflow/') },
+    },
     { name: 'yargs-only-in-cli', severity: 'error', from: { pathNot: '^lib/cli/' }, to: { path: npm('yargs') } },
-    { name: 'core-has-no-dependency', severity: 'error', from: { path: '^lib/core/' }, to: { dependencyTypes: ['npm', 'core'] } },
+    {
+      name: 'core-has-no-dependency',
+      severity: 'error',
+      from: { path: '^lib/core/' },
+      to: { dependencyTypes: ['npm', 'core'] },
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
