@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { openCpu } from '../backends/cpu.ts'
+import { openNative } from '../backends/native/index.ts'
 import { openNodeGpu } from '../backends/node-gpu.ts'
 import { openWasm } from '../backends/wasm.ts'
 import { EXIT, UserError } from '../core/errors.ts'
@@ -22,17 +22,17 @@ type OpenedBackend = {
  * backend that was asked for cannot be opened. Prints nothing.
  */
 export async function openBackend(options: { backend: BackendName; threads: number }): Promise<OpenedBackend> {
-  const threads = options.threads || cpus().length
+  const { threads } = options
   switch (options.backend) {
     case 'auto':
       return openBest(threads)
     case 'node-gpu': {
       const opened = await openNodeGpu()
       if (!opened.available) throw unavailable('node-gpu', opened.reason)
-      return { name: 'node-gpu', device: opened.device, threads, notes: [] }
+      return { name: 'node-gpu', device: opened.device, threads: threads || cpus().length, notes: [] }
     }
     case 'native': {
-      const opened = await openNativeIfBuilt(threads)
+      const opened = await openNative({ threads })
       if (!opened.available) throw unavailable('native', opened.reason)
       return { name: 'native', device: opened.device, threads: opened.threads, notes: [] }
     }
@@ -48,9 +48,10 @@ export async function openBackend(options: { backend: BackendName; threads: numb
 async function openBest(threads: number): Promise<OpenedBackend> {
   const notes: string[] = []
   const gpu = await openNodeGpu()
-  if (gpu.available && gpu.gpu) return { name: 'node-gpu', device: gpu.device, threads, notes }
+  if (gpu.available && gpu.gpu)
+    return { name: 'node-gpu', device: gpu.device, threads: threads || cpus().length, notes }
   notes.push(`node-gpu: ${gpu.available ? gpu.device : gpu.reason}`)
-  const native = await openNativeIfBuilt(threads)
+  const native = await openNative({ threads })
   if (native.available) return { name: 'native', device: native.device, threads: native.threads, notes }
   notes.push(`native: ${native.reason}`)
   return openStock('wasm', notes)
@@ -60,15 +61,6 @@ async function openStock(name: 'wasm' | 'cpu', notes: string[]): Promise<OpenedB
   if (name === 'wasm') await openWasm()
   else await openCpu()
   return { name, device: name === 'wasm' ? 'CPU (WebAssembly SIMD)' : 'CPU (JavaScript)', threads: 1, notes }
-}
-
-type Native = { available: true; device: string; threads: number } | { available: false; reason: string }
-
-async function openNativeIfBuilt(threads: number): Promise<Native> {
-  const file = new URL(`../backends/native/index${import.meta.url.slice(-3)}`, import.meta.url)
-  if (!existsSync(file)) return { available: false, reason: 'not part of this build' }
-  const native = (await import(file.href)) as { openNative(options: { threads: number }): Promise<Native> }
-  return native.openNative({ threads })
 }
 
 const unavailable = (name: string, reason: string) =>
