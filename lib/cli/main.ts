@@ -4,6 +4,7 @@ import yargs, { type Argv } from 'yargs'
 import { EXIT, type ExitCode, messageOf, UserError } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
 import type { Store } from '../store/open.ts'
+import { repairTerminal } from '../tui/terminal.ts'
 import type { AnyCommand, Context } from './command.ts'
 import { COMMANDS, type CommandEntry, nameOf } from './commands.ts'
 import type { Format } from './print.ts'
@@ -19,6 +20,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
   process.stdout.on('error', onOutputError)
   process.stderr.on('error', onOutputError)
+  if (repairTerminal(process.stdout))
+    process.stderr.write('gvx: a screen was killed and left the terminal as it was; it is put right again\n')
   try {
     if (argv[0] === '__complete') return await complete(argv.slice(1))
     return await runCommand(argv, unread.signal)
