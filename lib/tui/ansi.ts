@@ -46,7 +46,8 @@ const LOOKS: Record<Tone, Look> = {
 
 export function encodeLine(line: Line, depth: ColourDepth): string {
   return line
-    .map(({ text, tone }) => {
+    .map(({ text, tone, ansi }) => {
+      if (ansi !== undefined) return ansi
       const codes = codesOf(LOOKS[tone], depth)
       return codes === '' ? text : `\u001b[${codes}m${text}\u001b[0m`
     })

@@ -3,7 +3,7 @@
 /** Names of metrics that are shares of one and are read in percent. */
 const PERCENT = /(^|\/)(mIoU\w*|aAcc|mAcc|accuracy\w*|top\d|boundary\w*|iou\w*)$/i
 
-export const isPercent = (metric: string): boolean => PERCENT.test(metric)
+const isPercent = (metric: string): boolean => PERCENT.test(metric)
 
 /** A metric's value: percent with one digit where it is a share, else four significant digits. */
 export function formatMetric(metric: string, value: number | undefined): string {

@@ -11,6 +11,7 @@ import { leaderboardLines } from './screens/leaderboard.ts'
 import { logLines } from './screens/logs.ts'
 import { runLines } from './screens/run.ts'
 import type { Scene } from './screens/scene.ts'
+import { segmentLines } from './screens/segments.ts'
 import { systemLines } from './screens/system.ts'
 import { commandsFor } from './view.ts'
 
@@ -40,7 +41,7 @@ function screenLines(scene: Scene): Line[] {
     case 'system':
       return systemLines(scene)
     case 'segments':
-      return [EMPTY, line(span('no segmented samples yet', 'dim'))]
+      return segmentLines(scene)
     default:
       return scene.view.screen satisfies never
   }

@@ -1,7 +1,11 @@
 import { EventEmitter } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { render } from 'ink'
 import { messageOf } from '../core/errors.ts'
 import type { Observe } from '../core/updates.ts'
+import { decodeRgbPng } from '../data/png.ts'
+import type { Canvas } from '../eval/canvas.ts'
 import { type ColourDepth, encodeLine } from './ansi.ts'
 import { App } from './app.tsx'
 import { wantsColour } from './can-show.ts'
@@ -28,7 +32,7 @@ export type ScreenOptions = {
   /** Calls the listener for every update from the first; returns how to stop. */
   subscribe: (listener: Observe) => () => void
   actions?: ScreenActions
-  /** Folder whose disk the system screen shows. */
+  /** Holds the runs, and is the folder whose disk the system screen shows. */
   home: string
   /** Closes the screen from outside, with `done`. */
   signal?: AbortSignal
@@ -58,10 +62,11 @@ export async function showScreen(options: ScreenOptions): Promise<Outcome> {
   const lab = createLab({
     width: stdout.columns || 80,
     height: Math.max(2, (stdout.rows || 24) - 1),
-    colour: depth > 1,
+    depth,
     now,
     readSystem: createSystemReader(options.home, now),
     readLog: actions.readLog ?? (() => []),
+    readPicture: (run, file) => readPicture(join(options.home, 'runs', run, file)),
     intend: (intent) => carryOut(intent, { actions, lab, leave, suspend: () => suspend(terminal, stdin, lab.tick) }),
   })
   const resize = () => {
@@ -129,6 +134,15 @@ function carryOut(intent: Exclude<Intent, { type: 'notice' }>, { actions, lab, l
   else if (intent.type === 'tag') attempt(`tag ${intent.run}`, tagRun && (() => tagRun(intent.run, intent.text)))
   else if (intent.type === 'note') attempt(`note to ${intent.run}`, noteRun && (() => noteRun(intent.run, intent.text)))
   else suspend()
+}
+
+/** A picture that a worker wrote; null when it is gone or not whole yet. */
+function readPicture(file: string): Canvas | null {
+  try {
+    return decodeRgbPng(readFileSync(file))
+  } catch {
+    return null
+  }
 }
 
 /** Node warns on the screen when NO_COLOR is set, even to nothing, beside FORCE_COLOR: it need not see it. */

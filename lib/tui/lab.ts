@@ -1,4 +1,6 @@
 import type { Observe } from '../core/updates.ts'
+import type { Canvas } from '../eval/canvas.ts'
+import type { ColourDepth } from './ansi.ts'
 import { isLive, type Row, rowsOf } from './pace.ts'
 import { EMPTY_STATE, reduce } from './reducer.ts'
 import { visibleRows } from './rows.ts'
@@ -24,10 +26,11 @@ export type Lab = {
 export type LabOptions = {
   width: number
   height: number
-  colour: boolean
+  depth: ColourDepth
   now: () => number
   readSystem: (pids: readonly number[]) => SystemState
   readLog: (run: string) => readonly string[]
+  readPicture: (run: string, file: string) => Canvas | null
   intend: (intent: Exclude<Intent, { type: 'notice' }>) => void
 }
 
@@ -43,8 +46,10 @@ export function createLab(options: LabOptions): Lab {
   let size = { width: options.width, height: options.height }
   let system: SystemState | null = null
   let workerLog: readonly string[] = []
+  let pictures: Scene['pictures'] = []
   let notice: { text: string; until: number } | null = null
   let drawing: NodeJS.Timeout | null = null
+  let known = new Map<string, Canvas>()
   const listeners = new Set<() => void>()
   const draw = () => {
     if (drawing !== null) clearTimeout(drawing)
@@ -63,7 +68,23 @@ export function createLab(options: LabOptions): Lab {
       system = options.readSystem(pids)
     }
     const run = selectedRun()
+    pictures = view.screen === 'segments' && run !== null ? readPictures(run) : []
     workerLog = view.screen === 'logs' && run !== null ? options.readLog(run) : []
+  }
+
+  /** Latest of each sample; a picture that was read before is not read again. */
+  function readPictures(run: string): Scene['pictures'] {
+    const latest = new Map((state.runs.get(run)?.samples ?? []).map((s) => [s.sample, s]))
+    const kept = new Map<string, Canvas>()
+    const read = [...latest.values()].flatMap(({ sample, step, file }) => {
+      const key = `${run}/${file}`
+      const canvas = known.get(key) ?? options.readPicture(run, file)
+      if (canvas === null) return []
+      kept.set(key, canvas)
+      return [{ sample, step, canvas }]
+    })
+    known = kept
+    return read
   }
 
   return {
@@ -90,8 +111,22 @@ export function createLab(options: LabOptions): Lab {
       const all = rows()
       const visible = visibleRows(all, view)
       const told = notice !== null && notice.until > now() ? notice.text : null
-      const { colour } = options
-      return { state, view, typed, rows: all, visible, ...size, now: now(), colour, notice: told, system, workerLog }
+      const { depth } = options
+      return {
+        state,
+        view,
+        typed,
+        rows: all,
+        visible,
+        ...size,
+        now: now(),
+        colour: depth > 1,
+        depth,
+        pictures,
+        notice: told,
+        system,
+        workerLog,
+      }
     },
     resize(next) {
       size = next

@@ -14,7 +14,12 @@ export type Tone =
   | 'accent'
   | 'selected'
   | `series${0 | 1 | 2 | 3 | 4 | 5 | 6}`
-export type Span = { text: string; tone: Tone }
+export type Span = {
+  text: string
+  tone: Tone
+  /** The text with colours of its own, as wide as the text: a row of a picture. */
+  ansi?: string
+}
 export type Line = readonly Span[]
 
 export const SERIES_TONES = ['series0', 'series1', 'series2', 'series3', 'series4', 'series5', 'series6'] as const
@@ -45,7 +50,7 @@ export function truncateLine(l: Line, width: number): Line {
 }
 
 /** The line in exactly `width` columns. */
-export function fitLine(l: Line, width: number): Line {
+function fitLine(l: Line, width: number): Line {
   const cut = truncateLine(l, width)
   const space = width - lineWidth(cut)
   return space > 0 ? [...cut, span(' '.repeat(space))] : cut

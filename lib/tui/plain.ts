@@ -103,7 +103,7 @@ function endOf(state: LabState, name: string): string {
 }
 
 /** `45 % · 12 min left · 2 running · run5 step 120/1000 loss 4.321 5.2 step/s`; null when nothing runs. */
-export function progressOf(state: LabState, now: number): string | null {
+function progressOf(state: LabState, now: number): string | null {
   const rows = rowsOf(state)
   const live = rows.filter((row) => isLive(row.status))
   if (live.length === 0) return null

@@ -34,6 +34,8 @@ function sceneOf(size: { width: number; height: number }, view: Partial<View> = 
     notice: null,
     system: SYSTEM,
     workerLog: [],
+    pictures: [],
+    depth: 24,
   }
 }
 const frame = (scene: Scene): string =>
@@ -99,4 +101,13 @@ test('the logs follow the end, search, and show only errors when asked', () => {
   expect(logs({})).toContain('failed at step 120')
   expect(logs({ search: 'JPEG' })).not.toContain('failed at step 120')
   expect(logs({ errorsOnly: true })).not.toContain('started on native')
+})
+
+test('the segments of an image are drawn in half blocks, or in shades where there are no colours', () => {
+  const canvas = { width: 40, height: 20, data: new Uint8Array(40 * 20 * 3).map((_, i) => (i * 7) % 256) }
+  const scene = sceneOf(SIZES[2], { screen: 'segments', selected: 'two-stage/seed=0' })
+  const drawn = frame({ ...scene, pictures: [{ sample: 'val-000001', step: 400, canvas }] })
+  expect(drawn).toContain('run2 · val-000001 (1 of 1) · step 400')
+  expect(drawn.match(/▀{40}/g)).toHaveLength(10)
+  expect(frame({ ...scene, depth: 1, pictures: [{ sample: 'a', step: 0, canvas }] })).not.toContain('▀')
 })

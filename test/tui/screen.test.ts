@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { openSession, type Session } from './pty.ts'
 
 const SHOW = fileURLToPath(new URL('./show.tsx', import.meta.url))
+const SURVIVE = fileURLToPath(new URL('./survive.ts', import.meta.url))
 const SCROLLED_BACK = 'what was on the terminal before'
 
 // a process starts within a second, unless the machine has much else to do
@@ -118,4 +119,11 @@ test('an order to a run is asked for, given and told', async () => {
   await until('stop run3 after the step in hand?')
   type('y')
   await until('stop run3: done')
+})
+
+test('after kill -9 of the screen the next program on the terminal puts it right', async () => {
+  session = openSession(SURVIVE, [], { columns: 80, rows: 24 })
+  await session.until('SIGKILL repaired')
+  await session.exited
+  expectRestored(session)
 })

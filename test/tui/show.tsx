@@ -19,6 +19,7 @@ const outcome = await showScreen({
       setTimeout(() => {
         throw new Error('thrown on purpose')
       }, 500)
+    if (flags.has('--kill')) setTimeout(() => process.kill(process.pid, 'SIGKILL'), 500)
     if (flags.has('--empty')) return () => {}
     for (const update of sweepUpdates()) listener(update)
     if (!live) return () => {}

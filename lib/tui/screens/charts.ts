@@ -121,7 +121,7 @@ function valueAt(points: readonly ChartPoint[], x: number): number | undefined {
 }
 
 /** Points of a series along an axis. Time counts from the start of the attempt; an epoch needs the run to say `train/epoch`. */
-export function pointsOf(run: RunState, series: Series, axis: XAxis): ChartPoint[] {
+function pointsOf(run: RunState, series: Series, axis: XAxis): ChartPoint[] {
   const scale = epochsPerStep(run)
   const start = run.series['train/loss']?.time[0] ?? series.time[0] ?? 0
   const xOf = (i: number): number =>

@@ -34,7 +34,7 @@ export function compareLines(scene: Scene): Line[] {
 }
 
 /** Only the keys whose values are not the same for all. */
-export function changedKeys(rows: readonly Row[]): string[] {
+function changedKeys(rows: readonly Row[]): string[] {
   const keys = new Set(rows.flatMap((row) => Object.keys(row.point?.overrides ?? {})))
   return [...keys].filter((key) => new Set(rows.map((row) => overrideOf(row, key))).size > 1)
 }

@@ -23,7 +23,7 @@ export type Standing = {
 }
 
 /** Labels by their mean over seeds, the best first; those without a number at the end. */
-export function standingsOf(rows: readonly Row[]): Standing[] {
+function standingsOf(rows: readonly Row[]): Standing[] {
   const labels = [...new Set(rows.map((row) => row.label))]
   const standings = labels.map((label): Standing => {
     const group = rows.filter((row) => row.label === label)

@@ -52,7 +52,7 @@ function headLines(row: Row, { width, now, view }: Scene): Line[] {
 }
 
 /** Metrics of a run by what is read together. Those that nobody named get a panel each at the end. */
-export function panelsOf(run: RunState): Panel[] {
+function panelsOf(run: RunState): Panel[] {
   const taken = new Set<string>(['train/epoch'])
   const take = (title: string, test: (metric: string) => boolean, unit?: string): Panel => {
     const metrics = Object.keys(run.series).filter((metric) => !taken.has(metric) && test(metric))

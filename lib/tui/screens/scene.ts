@@ -1,3 +1,5 @@
+import type { Canvas } from '../../eval/canvas.ts'
+import type { ColourDepth } from '../ansi.ts'
 import type { Row } from '../pace.ts'
 import type { LabState } from '../reducer.ts'
 import type { SystemState } from '../system.ts'
@@ -22,4 +24,7 @@ export type Scene = {
   system: SystemState | null
   /** What the selected run's worker printed, when the caller can read it. */
   workerLog: readonly string[]
+  /** The latest picture of each sample of the selected run, read when the segments are shown. */
+  pictures: readonly { sample: string; step: number; canvas: Canvas }[]
+  depth: ColourDepth
 }
