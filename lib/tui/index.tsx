@@ -1,10 +1,9 @@
 import { EventEmitter } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { render } from 'ink'
 import { messageOf } from '../core/errors.ts'
 import type { Observe } from '../core/updates.ts'
-import { decodeRgbPng } from '../data/png.ts'
 import type { Canvas } from '../eval/canvas.ts'
 import { type ColourDepth, encodeLine } from './ansi.ts'
 import { App } from './app.tsx'
@@ -137,9 +136,10 @@ function carryOut(intent: Exclude<Intent, { type: 'notice' }>, { actions, lab, l
 }
 
 /** A picture that a worker wrote; null when it is gone or not whole yet. */
-function readPicture(file: string): Canvas | null {
+async function readPicture(file: string): Promise<Canvas | null> {
   try {
-    return decodeRgbPng(readFileSync(file))
+    const { decodeImage } = await import('../data/image.ts')
+    return await decodeImage(await readFile(file))
   } catch {
     return null
   }

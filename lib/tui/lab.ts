@@ -30,7 +30,7 @@ export type LabOptions = {
   now: () => number
   readSystem: (pids: readonly number[]) => SystemState
   readLog: (run: string) => readonly string[]
-  readPicture: (run: string, file: string) => Canvas | null
+  readPicture: (run: string, file: string) => Promise<Canvas | null>
   intend: (intent: Exclude<Intent, { type: 'notice' }>) => void
 }
 
@@ -50,6 +50,7 @@ export function createLab(options: LabOptions): Lab {
   let notice: { text: string; until: number } | null = null
   let drawing: NodeJS.Timeout | null = null
   let known = new Map<string, Canvas>()
+  const reading = new Set<string>()
   const listeners = new Set<() => void>()
   const draw = () => {
     if (drawing !== null) clearTimeout(drawing)
@@ -78,13 +79,28 @@ export function createLab(options: LabOptions): Lab {
     const kept = new Map<string, Canvas>()
     const read = [...latest.values()].flatMap(({ sample, step, file }) => {
       const key = `${run}/${file}`
-      const canvas = known.get(key) ?? options.readPicture(run, file)
-      if (canvas === null) return []
+      const canvas = known.get(key)
+      if (canvas === undefined) {
+        fetchPicture(key, run, file)
+        return []
+      }
       kept.set(key, canvas)
       return [{ sample, step, canvas }]
     })
     known = kept
     return read
+  }
+
+  function fetchPicture(key: string, run: string, file: string): void {
+    if (reading.has(key)) return
+    reading.add(key)
+    options.readPicture(run, file).then((canvas) => {
+      reading.delete(key)
+      if (canvas === null) return
+      known.set(key, canvas)
+      readOutside()
+      drawSoon()
+    })
   }
 
   return {

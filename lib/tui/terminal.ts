@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { readFileSync, readlinkSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -85,9 +85,19 @@ export function repairTerminal(output: Output & { isTTY?: boolean }): boolean {
   if (mark === null) return false
   const pid = readPid(mark)
   if (pid === null || isAlive(pid)) return false
-  writeNow(output, LEAVE)
+  const repair = !isOfAnotherTerminal(mark, output)
+  if (repair) writeNow(output, LEAVE)
   rmSync(mark, { force: true })
-  return true
+  return repair
+}
+
+/** Numbers of terminals are used again: a mark that is older than its device is of one that is closed. */
+function isOfAnotherTerminal(mark: string, { fd }: Output): boolean {
+  try {
+    return statSync(`/proc/self/fd/${fd ?? 1}`).ctimeMs > statSync(mark).mtimeMs
+  } catch {
+    return true
+  }
 }
 
 /** A small file for each terminal that shows a screen, named after its device and holding the process. */
