@@ -1,10 +1,9 @@
 import { resolve } from 'node:path'
-import { EXIT, UserError } from '../core/errors.ts'
 import { writeHfFolder } from '../model/hf-folder.ts'
-import { bestCheckpoint, latestCheckpoint } from '../run/checkpoint.ts'
 import { openRun, readRunConfig } from '../run/folder.ts'
 import { resolveRunName } from '../store/names.ts'
 import { defineCommand } from './command.ts'
+import { checkpointOfRun } from './model-of-run.ts'
 
 type Args = { run: string; dir: string; format: 'hf'; weights?: 'best' | 'last' }
 type Exported = { run: string; step: number; format: string; dir: string; files: string[] }
@@ -27,14 +26,7 @@ export default defineCommand<Args, Exported>({
   async run({ run: name, dir, format, weights }, context) {
     const run = openRun(context.home, `run${resolveRunName(await context.store(), name)}`)
     const config = readRunConfig(run.dir)
-    const which = weights ?? config.eval.weights
-    const { checkpoint, warnings } = which === 'best' ? bestCheckpoint(run.dir) : latestCheckpoint(run.dir)
-    for (const warning of warnings) context.say(`${run.identity.id}: ${warning}`)
-    if (checkpoint === null)
-      throw new UserError(`${run.identity.id} has no checkpoint yet.`, {
-        hint: `gvx show ${run.identity.id} says how far it is`,
-        exitCode: EXIT.nothingFound,
-      })
+    const checkpoint = checkpointOfRun(run, weights ?? config.eval.weights, context)
     const target = resolve(dir)
     const files = writeHfFolder(target, config.model, checkpoint.model)
     return { run: run.identity.id, step: checkpoint.step, format, dir: target, files }

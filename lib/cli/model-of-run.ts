@@ -2,7 +2,7 @@ import { type Config, configSchema } from '../config/schema.ts'
 import { parseSet } from '../config/set.ts'
 import { EXIT, UserError } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
-import { bestCheckpoint, latestCheckpoint } from '../run/checkpoint.ts'
+import { bestCheckpoint, type Checkpoint, latestCheckpoint } from '../run/checkpoint.ts'
 import { openRun, type RunFolder, readRunConfig } from '../run/folder.ts'
 import { resolveRunName } from '../store/names.ts'
 import { openBackend, type Params, tf } from '../tensor/index.ts'
@@ -22,14 +22,7 @@ export async function loadModelOfRun(
 ): Promise<ModelOfRun> {
   const run = openRun(context.home, `run${resolveRunName(await context.store(), name)}`)
   const config = withOverrides(readRunConfig(run.dir), sets)
-  const which = weights ?? config.eval.weights
-  const { checkpoint, warnings } = which === 'best' ? bestCheckpoint(run.dir) : latestCheckpoint(run.dir)
-  for (const warning of warnings) context.say(`${run.identity.id}: ${warning}`)
-  if (checkpoint === null)
-    throw new UserError(`${run.identity.id} has no checkpoint yet.`, {
-      hint: `gvx show ${run.identity.id} says how far it is`,
-      exitCode: EXIT.nothingFound,
-    })
+  const checkpoint = checkpointOfRun(run, weights ?? config.eval.weights, context)
   await openBackend({
     backend: config.runtime.backend,
     threads: config.runtime.threads || Number(process.env.GVX_THREADS ?? 0),
@@ -38,6 +31,18 @@ export async function loadModelOfRun(
     [...checkpoint.model].map(([key, { data, shape }]) => [key, tf.tensor(data, shape)]),
   )
   return { run, config, params, step: checkpoint.step }
+}
+
+/** The best checkpoint of a run or its last. Damaged ones are named on the way; a UserError where there is none. */
+export function checkpointOfRun(run: RunFolder, weights: Config['eval']['weights'], context: Context): Checkpoint {
+  const { checkpoint, warnings } = weights === 'best' ? bestCheckpoint(run.dir) : latestCheckpoint(run.dir)
+  for (const warning of warnings) context.say(`${run.identity.id}: ${warning}`)
+  if (checkpoint === null)
+    throw new UserError(`${run.identity.id} has no checkpoint yet.`, {
+      hint: `gvx show ${run.identity.id} says how far it is`,
+      exitCode: EXIT.nothingFound,
+    })
+  return checkpoint
 }
 
 const MAY_CHANGE = /^(?:eval|runtime)\.|^model\.assignment\.evalMaps$|^data\.scenes\./

@@ -34,7 +34,7 @@ export type CheckpointContent = {
   best: boolean
 }
 
-type Checkpoint = {
+export type Checkpoint = {
   step: number
   /** The checkpoint's own folder. */
   path: string

@@ -1,5 +1,4 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { configSchema, type ModelConfig } from '../../lib/config/schema.ts'
 import { segmentScores } from '../../lib/eval/affinity.ts'
 import { classifierOfTokens } from '../../lib/eval/classifier.ts'
 import { logitScale } from '../../lib/eval/encode.ts'
@@ -7,6 +6,7 @@ import { groupOfPixels, labelPixels, type PixelScores } from '../../lib/eval/map
 import { segmentPixels } from '../../lib/eval/segmentation.ts'
 import { openBackend, type Params, tf } from '../../lib/tensor/index.ts'
 import { presentBackends } from './backends.ts'
+import { goldenModel } from './model.ts'
 import { goldenJson, goldenTensors, hasGolden, relativeError } from './set.ts'
 
 type Case = {
@@ -72,41 +72,6 @@ describe.each(models)('%s', (model) => {
   })
 })
 
-type Section = Record<string, number> & Record<'depths' | 'num_group_tokens' | 'num_output_groups', number[]>
-type GoldenConfig = {
-  vision: Section
-  text: Record<string, number>
-  projection_dim: number
-  projection_intermediate_dim: number
-}
-
-/** The configuration of a golden model, in our words. */
-function goldenModel(name: string): ModelConfig {
-  const { vision, text, ...rest } = goldenJson<GoldenConfig>(`${name}/config.json`)
-  const stages = vision.depths.length - 1
-  return configSchema.parse({
-    model: {
-      imageSize: vision.image_size,
-      patchSize: vision.patch_size,
-      embedDim: vision.hidden_size,
-      numHeads: vision.num_attention_heads,
-      depth: vision.depths.reduce((a, b) => a + b, 0),
-      stages,
-      depths: vision.depths,
-      numGroupTokens: vision.num_group_tokens.slice(0, stages),
-      numOutputGroups: vision.num_output_groups.slice(0, stages),
-      text: {
-        width: text.hidden_size,
-        depth: text.num_hidden_layers,
-        numHeads: text.num_attention_heads,
-        contextLength: text.max_position_embeddings,
-        vocabSize: text.vocab_size,
-      },
-      projection: { dim: rest.projection_dim, hiddenDim: rest.projection_intermediate_dim },
-    },
-  }).model
-}
-
 /** [1, 3, H, W] -> [H, W, 3] */
 function channelsLast(data: ArrayLike<number>, [, , height, width]: number[]): Float32Array {
   const out = new Float32Array(data.length)
@@ -120,7 +85,7 @@ describe.each(await presentBackends())('on the backend %s', (backend) => {
   })
 
   describe.each(models)('%s, from the image on', (name) => {
-    const model = goldenModel(name)
+    const { model } = goldenModel(name).config
     const tensors = goldenTensors(`${name}/segmentation.safetensors`)
     const text = tensors.get('text_embedding')!
     let params: Params = {}
