@@ -10,6 +10,8 @@ type Outcome = Exclude<Order, 'go'> | 'done'
 /** Where the updates of a session are shown: the live screen on a terminal, else plain lines, also after the screen. */
 export type Display = {
   observe: Observe
+  /** Whether it is the live screen, which a person has to leave. */
+  live: boolean
   outcome: Promise<Outcome>
   /** Leaves the terminal as it was. Closing twice is harmless. */
   close(): Promise<void>
@@ -28,7 +30,7 @@ export async function openDisplay({ plain, home, actions, write }: DisplayOption
   const lines = createPlainPrinter({ write: (text) => hidden || write(text), now: Date.now })
   const timer = setInterval(lines.tick, 1000)
   const stopLines = async () => clearInterval(timer)
-  if (!hidden) return { observe: lines.observe, outcome: new Promise(() => {}), close: stopLines }
+  if (!hidden) return { observe: lines.observe, live: false, outcome: new Promise(() => {}), close: stopLines }
 
   const { showScreen } = await import('../tui/index.tsx')
   const stream = createStream()
@@ -43,6 +45,7 @@ export async function openDisplay({ plain, home, actions, write }: DisplayOption
       stream.observe(update)
       lines.observe(update)
     },
+    live: true,
     outcome,
     async close() {
       await stopLines()

@@ -4,12 +4,12 @@ import { plural } from '../core/text.ts'
 import type { Observe, PlannedPoint, RunStatus, Update } from '../core/updates.ts'
 import { localLauncher } from '../launch/local.ts'
 import { cancelRun, stopRun } from '../launch/signal.ts'
-import { listRuns, openRun, type RunFolder, type RunIdentity, readRunConfig } from '../run/folder.ts'
-import { readRunState } from '../run/follow.ts'
+import { openRun, type RunIdentity } from '../run/folder.ts'
 import { hasEnded } from '../run/status.ts'
-import { readMarks } from '../store/marks.ts'
+import { briefRuns, differingValues, type RunBrief } from '../store/brief.ts'
 import { resolveRunName } from '../store/names.ts'
-import { createWatcher } from '../store/watch.ts'
+import type { Store } from '../store/open.ts'
+import { createWatcher, type Watcher } from '../store/watch.ts'
 import { thisMachine, threadsEach } from '../sweep/capacity.ts'
 import { listSweeps, type SweepRecord } from '../sweep/record.ts'
 import { defineCommand } from './command.ts'
@@ -19,8 +19,10 @@ import { screenActions } from './screen-actions.ts'
 type Args = { runs: string[] }
 
 const POLL_MS = 500
-/** Between the end of a run and the start of its sweep's next one: so long nothing may happen before watching ends. */
+/** Between the end of a run and the start of its sweep's next one: so long nothing may happen before the lines end. */
 const QUIET_MS = 4000
+/** The first look at many long logs is cut into pieces of about this size, so that keys are answered in between. */
+const BUDGET_MS = 80
 
 export default defineCommand<Args, void>({
   builder: (y) =>
@@ -33,29 +35,36 @@ export default defineCommand<Args, void>({
   async run(args, context) {
     const { home, say, setExit } = context
     const store = await context.store()
-    const named = args.runs.map((name) => openRun(home, `run${resolveRunName(store, name)}`))
-    const shown = named.length > 0 ? named : runningWithTheirSweeps(home)
-    if (shown.length === 0) {
+    const shown = args.runs.length > 0 ? named(args.runs, store) : running(store, home)
+    if (shown.runs.length === 0) {
       setExit(EXIT.nothingFound)
       say('nothing is running: gvx sweep ablations/stages.yaml starts something, gvx runs lists what has run.')
       return
     }
-    const sweeps = named.length > 0 ? [] : sweepsOf(shown, home)
-    const wanted = wantedBy(shown, sweeps)
     const leaving = new AbortController()
     const leave = () => leaving.abort()
     process.once('SIGINT', leave)
-    const actions = screenActions(home, store, (run) => goOnWith(home, run))
+    const actions = screenActions(home, store, (run) => goOnWith(run, store))
     const display = await openDisplay({ plain: args.plain ?? false, home, actions, write: context.write })
     const left = display.outcome.then((outcome) => {
       leave()
       return outcome
     })
     const status = new Map<string, RunStatus>()
-    display.observe(sessionOf(shown, sweeps))
-    const watcher = createWatcher({ home, store, wanted, observe: noting(status, display.observe) })
+    const keyOf = keysOf(shown)
+    display.observe(sessionOf(shown, keyOf, store))
+    if (display.live)
+      for (const { run, status } of shown.runs) display.observe({ type: 'run.status', run, status, reason: null })
+    const watcher = createWatcher({
+      home,
+      store,
+      wanted: wantedBy(shown),
+      keyOf,
+      budgetMs: display.live ? BUDGET_MS : Number.POSITIVE_INFINITY,
+      observe: noting(status, display.observe),
+    })
     try {
-      await watchUntilQuiet(watcher, status, leaving.signal)
+      await follow(watcher, status, display.live, leaving.signal)
       if (!leaving.signal.aborted) display.observe(summaryOf(status))
       const outcome = await Promise.race([left, display.close().then(() => 'done')])
       if (outcome === 'stop' || outcome === 'cancel') endAll(home, status, outcome, say)
@@ -66,72 +75,101 @@ export default defineCommand<Args, void>({
   },
 })
 
-/** Polls until everything has ended and stayed so, or somebody leaves. */
-async function watchUntilQuiet(
-  watcher: { poll(): void },
+/** Polls until somebody leaves or, where nobody has to, until everything has ended and stayed so. */
+async function follow(
+  watcher: Watcher,
   status: ReadonlyMap<string, RunStatus>,
+  live: boolean,
   signal: AbortSignal,
 ): Promise<void> {
   let quiet = 0
   let known = 0
   while (quiet <= QUIET_MS && !signal.aborted) {
-    watcher.poll()
-    const busy = [...status.values()].some((s) => !hasEnded(s))
-    quiet = busy || status.size > known ? 0 : quiet + POLL_MS
+    const more = watcher.poll()
+    const busy = live || more || status.size > known || [...status.values()].some((s) => !hasEnded(s))
+    quiet = busy ? 0 : quiet + POLL_MS
     known = status.size
-    await sleep(POLL_MS, null, { signal }).catch(() => {})
+    await sleep(more ? 0 : POLL_MS, null, { signal }).catch(() => {})
   }
 }
 
-/** The runs that somebody works on, and what their sweeps have made so far. */
-function runningWithTheirSweeps(home: string): RunFolder[] {
-  const runs = listRuns(home).filter(({ dir }) => readMarks(dir).removed === null)
-  const running = runs.filter(({ dir }) => ['running', 'starting'].includes(readRunState(dir).status))
-  const sweeps = new Set(running.map(({ identity }) => identity.sweep))
-  return runs.filter((run) => running.includes(run) || (run.identity.sweep !== null && sweeps.has(run.identity.sweep)))
+/** What is watched: runs, and sweeps of which more runs may come. */
+type Shown = { runs: RunBrief[]; sweeps: SweepRecord[] }
+
+function named(names: readonly string[], store: Store): Shown {
+  const ids = new Set(names.map((name) => resolveRunName(store, name)))
+  return { runs: briefRuns(store, { removed: true }).filter(({ id }) => ids.has(id)), sweeps: [] }
 }
 
-const sweepsOf = (runs: readonly RunFolder[], home: string): SweepRecord[] =>
-  listSweeps(home).filter(({ id }) => runs.some(({ identity }) => identity.sweep === id))
+/** The runs that somebody works on, and the runs that stand for the other points of their sweeps. */
+function running(store: Store, home: string): Shown {
+  const all = briefRuns(store)
+  const atWork = new Set(
+    all.filter(({ status }) => status === 'running' || status === 'starting').map(({ run }) => run),
+  )
+  const sweeps = listSweeps(home).filter(({ points }) => points.some(({ run }) => run !== null && atWork.has(run)))
+  const theirs = new Set(sweeps.flatMap(({ points }) => points.flatMap(({ run }) => run ?? [])))
+  return { runs: all.filter(({ run }) => atWork.has(run) || theirs.has(run)), sweeps }
+}
 
 /** The runs that are shown, and those that their sweeps will start. */
-function wantedBy(runs: readonly RunFolder[], sweeps: readonly SweepRecord[]): (identity: RunIdentity) => boolean {
-  const ids = new Set(runs.map(({ identity }) => identity.id))
-  return ({ id, sweep }) => ids.has(id) || sweeps.some((record) => record.id === sweep)
+function wantedBy({ runs, sweeps }: Shown): (identity: RunIdentity) => boolean {
+  const known = new Set(runs.map(({ run }) => run))
+  return ({ id, sweep }) => known.has(id) || sweeps.some((record) => record.id === sweep)
+}
+
+/** Key of the point of a run; two sweeps may have points of the same key. */
+function keysOf({ runs, sweeps }: Shown): (identity: Pick<RunIdentity, 'id' | 'sweep' | 'point'>) => string {
+  const inSweep = (record: SweepRecord, key: string) => (sweeps.length > 1 ? `${record.name}: ${key}` : key)
+  const keys = new Map<string, string>()
+  for (const record of sweeps)
+    for (const { key, run } of record.points) if (run !== null) keys.set(run, inSweep(record, key))
+  const unique = (point: string) => runs.filter((run) => run.point === point).length === 1
+  return ({ id, sweep, point }) => {
+    const record = sweeps.find((candidate) => candidate.id === sweep)
+    if (point === null || !(record || unique(point))) return keys.get(id) ?? id
+    return keys.get(id) ?? (record ? inSweep(record, point) : point)
+  }
+}
+
+/** What sets each run apart: what the sweep file says where there is one, else whatever differs. */
+function valuesOf({ runs, sweeps }: Shown, store: Store): (run: RunBrief) => Record<string, unknown> {
+  if (sweeps.length === 1) {
+    const points = new Map(sweeps[0].points.map((point) => [point.run, point.overrides]))
+    return ({ run }) => points.get(run) ?? {}
+  }
+  const values = differingValues(
+    store,
+    runs.map(({ id }) => id),
+  )
+  return ({ id }) => values.get(id)!
 }
 
 /** Runs that exist and points that still wait for one. */
-function sessionOf(runs: readonly RunFolder[], sweeps: readonly SweepRecord[]): Update {
-  const existing = runs.map(({ dir, identity }): PlannedPoint => {
-    const { id, point, label, seed, configHash } = identity
-    const totalSteps = readRunConfig(dir).train.steps
-    const reason = `made as ${id}`
-    return {
-      key: point ?? id,
-      label,
-      seed,
-      overrides: {},
-      configHash,
-      totalSteps,
-      action: 'running',
-      reason,
-      run: id,
-    }
+function sessionOf(shown: Shown, keyOf: ReturnType<typeof keysOf>, store: Store): Update {
+  const { runs, sweeps } = shown
+  const overridesOf = valuesOf(shown, store)
+  const existing = runs.map((brief): PlannedPoint => {
+    const { run, label, seed, configHash, totalSteps, sweep, point, status } = brief
+    const overrides = overridesOf(brief)
+    const key = keyOf({ id: run, sweep, point })
+    return { key, label, seed, overrides, configHash, totalSteps, action: 'watch', reason: `${run} is ${status}`, run }
   })
-  const waiting = sweeps.flatMap(({ points }) =>
-    points
-      .filter(({ key }) => !existing.some((point) => point.key === key))
+  const waiting = sweeps.flatMap((record) =>
+    record.points
+      .filter(({ run }) => run === null)
       .map(
-        (point): PlannedPoint => ({
+        ({ key, overrides, ...point }): PlannedPoint => ({
           ...point,
-          overrides: {},
+          key: keyOf({ id: '', sweep: record.id, point: key }),
+          overrides,
           totalSteps: existing[0]?.totalSteps ?? 0,
           action: 'new',
           reason: 'waits for its turn',
         }),
       ),
   )
-  const title = sweeps.map(({ name }) => name).join(', ') || runs.map(({ identity }) => identity.id).join(', ')
+  const title = sweeps.map(({ name }) => name).join(', ') || runs.map(({ run }) => run).join(', ')
   const question = sweeps.map((sweep) => sweep.question).join(' ')
   const points = [...existing, ...waiting]
   return { type: 'session', title, question, file: sweeps[0]?.file ?? null, jobs: existing.length, points }
@@ -152,9 +190,9 @@ function summaryOf(status: ReadonlyMap<string, RunStatus>): Update {
 }
 
 /** A worker for a run that has ended, started from the screen; it takes the share of one among all that run. */
-async function goOnWith(home: string, run: string): Promise<void> {
-  const live = listRuns(home).filter(({ dir }) => !hasEnded(readRunState(dir).status)).length
-  await localLauncher().start(openRun(home, run), { threads: threadsEach(live + 1, thisMachine()) })
+async function goOnWith(run: string, store: Store): Promise<void> {
+  const live = briefRuns(store).filter(({ status }) => !hasEnded(status)).length
+  await localLauncher().start(openRun(store.home, run), { threads: threadsEach(live + 1, thisMachine()) })
 }
 
 function endAll(

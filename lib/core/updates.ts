@@ -8,8 +8,8 @@ import type { LoggedEvent } from './events.ts'
 /** `lost`: the process is known to be gone without having said goodbye; resumable like `stopped`. */
 export type RunStatus = 'queued' | 'starting' | 'running' | 'finished' | 'stopped' | 'preempted' | 'failed' | 'lost'
 
-/** Why a point of a sweep is in the plan as it is. */
-export type PointAction = 'new' | 'resume' | 'retry' | 'skip' | 'running'
+/** What is done about a point: `running` and `watch` are only looked at, somebody else works on them or did. */
+export type PointAction = 'new' | 'resume' | 'retry' | 'skip' | 'running' | 'watch'
 
 export type PlannedPoint = {
   /** Stable within the sweep: `two-stage/seed=1`. */

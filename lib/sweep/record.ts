@@ -14,7 +14,17 @@ export type SweepRecord = {
   metric: { name: string; goal: 'max' | 'min' }
   /** Milliseconds since the epoch. */
   updated: number
-  points: { key: string; label: string; seed: number; configHash: string; run: string | null }[]
+  points: RecordedPoint[]
+}
+
+export type RecordedPoint = {
+  key: string
+  label: string
+  seed: number
+  /** Values that set the point apart from the others. */
+  overrides: Record<string, unknown>
+  configHash: string
+  run: string | null
 }
 
 const sweepsFolder = (home: string): string => join(runsFolder(home), 'sweeps')
@@ -30,7 +40,14 @@ export function recordSweep(home: string, sweep: SweepFile, points: readonly Pla
     metric: sweep.spec.metric,
     updated: Date.now(),
     points: [
-      ...points.map(({ key, label, seed, configHash, run }) => ({ key, label, seed, configHash, run })),
+      ...points.map(({ key, label, seed, overrides, configHash, run }) => ({
+        key,
+        label,
+        seed,
+        overrides,
+        configHash,
+        run,
+      })),
       ...earlier.filter(({ key, run }) => run !== null && !points.some((point) => point.key === key)),
     ],
   }

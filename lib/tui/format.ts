@@ -24,6 +24,9 @@ export function formatNumber(value: number): string {
   return value.toFixed(size >= 1 ? 3 : 4)
 }
 
+/** A configuration value; text as it is. */
+export const valueText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+
 /** A value beside an axis: three significant digits and no zeros behind them. */
 export function formatTick(metric: string, value: number): string {
   const shown = Number((isPercent(metric) ? 100 * value : value).toPrecision(3))

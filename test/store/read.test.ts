@@ -4,6 +4,7 @@ import Database from 'better-sqlite3'
 import { expect, onTestFinished, test } from 'vitest'
 import { UserError } from '../../lib/core/errors.ts'
 import type { Update } from '../../lib/core/updates.ts'
+import { briefRuns, differingValues } from '../../lib/store/brief.ts'
 import { compareRuns } from '../../lib/store/compare.ts'
 import { leaderboard } from '../../lib/store/leaderboard.ts'
 import { noteRun, removeRun, restoreRun, tagRun, untagRun } from '../../lib/store/marks.ts'
@@ -216,6 +217,38 @@ test('a watcher tells what is new, once, and records all', () => {
   watcher.poll()
   expect(updates.at(-1)).toEqual({ type: 'run.status', run: 'run1', status: 'stopped', reason: null })
   expect(getRun(store, 1).status).toBe('stopped')
+})
+
+test('a watcher short of time looks at the runs at work first, and comes back for the others', () => {
+  const home = stagesHome()
+  const store = read(home)
+  const told: string[] = []
+  const watcher = createWatcher({
+    home,
+    store,
+    budgetMs: 0,
+    keyOf: ({ id }) => `my ${id}`,
+    observe: (update) => told.push(update.type === 'run.attached' ? update.key : `${update.type}`),
+  })
+  expect(watcher.poll()).toBe(true)
+  expect(told.splice(0)).toEqual([1, 2, 3, 4, 5, 6].map((n) => `my run${n}`).concat('run.events', 'run.status'))
+  expect(getRun(store, 6).status).toBe('running')
+  let polls = 1
+  while (watcher.poll()) polls += 1
+  expect(polls).toBe(5)
+  expect(told.filter((text) => text === 'run.status')).toHaveLength(5)
+})
+
+test('runs are told apart by the values that differ among them, the numbers before the lists', () => {
+  const store = read(stagesHome())
+  const values = differingValues(store, [1, 3, 4])
+  expect(Object.keys(values.get(1)!)[0]).toBe('model.stages')
+  expect([1, 3, 4].map((id) => values.get(id)!['model.stages'])).toEqual([1, 2, 2])
+  expect(values.get(3)).toEqual(values.get(4))
+  expect(Object.keys(values.get(4)!)).not.toContain('seed')
+  removeRun(store, 2, 1)
+  expect(briefRuns(store).map(({ run }) => run)).toEqual(['run1', 'run3', 'run4', 'run5', 'run6'])
+  expect(briefRuns(store, { removed: true })[1]).toMatchObject({ run: 'run2', label: 'one-stage', totalSteps: 100 })
 })
 
 test('a database of a newer gvx is refused with exit code 7 and left alone', () => {

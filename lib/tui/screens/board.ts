@@ -1,6 +1,6 @@
 import { formatDuration } from '../../core/durations.ts'
 import { printable } from '../../core/text.ts'
-import { formatMetric, formatShare, pad, truncate } from '../format.ts'
+import { formatMetric, formatShare, pad, truncate, valueText } from '../format.ts'
 import { EMPTY, type Line, line, SERIES_TONES, span, type Tone, truncateLine, wrap } from '../lines.ts'
 import { alertsOf, isLive, type Row, runEta } from '../pace.ts'
 import { baselinesOf, STATUS, scoreOf } from '../rows.ts'
@@ -160,7 +160,7 @@ function messageLines({ state, width }: Scene, count: number): Line[] {
 function detailLines(row: Row, { width, rows }: Scene): Line[] {
   const { run, point } = row
   const out: Line[] = [line(span('─'.repeat(width), 'dim'))]
-  const overrides = Object.entries(point?.overrides ?? {}).map(([key, value]) => `${key}=${JSON.stringify(value)}`)
+  const overrides = Object.entries(point?.overrides ?? {}).map(([key, value]) => `${key}=${valueText(value)}`)
   const name = [row.runName, row.label, row.seed === null ? null : `seed ${row.seed}`].filter(Boolean).join(' · ')
   out.push(
     truncateLine(line(span(printable(name), 'title'), '  ', span(printable(overrides.join('  ')), 'accent')), width),

@@ -1,5 +1,5 @@
 import { printable } from '../../core/text.ts'
-import { formatMetric } from '../format.ts'
+import { formatMetric, valueText } from '../format.ts'
 import { EMPTY, type Line, line, SERIES_TONES, span, truncateLine } from '../lines.ts'
 import type { Row } from '../pace.ts'
 import type { RunState } from '../reducer.ts'
@@ -41,7 +41,7 @@ function changedKeys(rows: readonly Row[]): string[] {
 
 const overrideOf = (row: Row, key: string): string => {
   const value = row.point?.overrides[key]
-  return value === undefined ? '–' : typeof value === 'string' ? value : JSON.stringify(value)
+  return value === undefined ? '–' : valueText(value)
 }
 
 function columnsOf(rows: readonly Compared[]): Column<Compared>[] {
