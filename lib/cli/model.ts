@@ -26,6 +26,7 @@ export default defineCommand<Args, Described>({
     out.table({
       columns: [
         { name: 'stage' },
+        { name: 'channels', align: 'right', weight: 0 },
         { name: 'tokens', align: 'right' },
         { name: 'group tokens', align: 'right' },
         { name: 'layers', align: 'right' },
@@ -36,6 +37,7 @@ export default defineCommand<Args, Described>({
       ],
       rows: model.stages.map((s): Cell[] => [
         s.stage,
+        s.channels,
         s.tokens,
         s.groupTokens,
         s.layers,

@@ -46,7 +46,13 @@ const modelSchema = section({
     ),
   numGroupTokens: perStage.default('auto').describe('Learned group tokens of each grouping stage. auto: 64 | 64, 8'),
   numOutputGroups: perStage.default('auto').describe('Segments that leave each grouping block. auto: 8 | 64, 8'),
-  mlpRatio: z.number().positive().default(4).describe('Hidden width of the MLPs over embedDim'),
+  widthFactors: z
+    .union([z.literal('auto'), z.array(z.number().positive()).min(1).max(4)])
+    .default('auto')
+    .describe(
+      'Channels of each stage over embedDim (stages + 1 numbers, the first 1), as embed_factors of the reference code; a norm and a linear layer lead from one width to the next. auto: 1 everywhere, as in the paper',
+    ),
+  mlpRatio: z.number().positive().default(4).describe('Hidden width of the MLPs over the channels of their stage'),
   position: z
     .enum(['learned', 'sincos'])
     .default('learned')
@@ -68,7 +74,7 @@ const modelSchema = section({
     scale: z
       .enum(['inverse-sqrt', 'none'])
       .default('inverse-sqrt')
-      .describe('Code: logits times 1/sqrt(embedDim); paper Eq. 3 has none'),
+      .describe('Code: logits times 1/sqrt(channels of the stage); paper Eq. 3 has none'),
     sum: z
       .boolean()
       .default(false)
@@ -86,12 +92,12 @@ const modelSchema = section({
       .number()
       .positive()
       .default(0.5)
-      .describe('Hidden width of the MLPs that mix group tokens, over embedDim'),
+      .describe('Hidden width of the MLPs that mix group tokens, over the channels of their stage'),
     channelMlpRatio: z
       .number()
       .positive()
       .default(4)
-      .describe('Hidden width of the MLP after the merge, over embedDim'),
+      .describe('Hidden width of the MLP after the merge, over the channels of its stage'),
   }),
   text: section({
     width: positiveInt.default(256).describe('Channels of the text transformer'),
@@ -352,6 +358,7 @@ export const configSchema = inputSchema.transform((input, context): Config => {
     fail(['model', 'patchSize'], `must divide model.imageSize (${model.imageSize}), got ${model.patchSize}`)
   if (model.embedDim % model.numHeads !== 0)
     fail(['model', 'numHeads'], `must divide model.embedDim (${model.embedDim}), got ${model.numHeads}`)
+  checkWidths(model, (message) => fail(['model', 'widthFactors'], message))
   if (model.text.width % model.text.numHeads !== 0)
     fail(
       ['model', 'text', 'numHeads'],
@@ -367,7 +374,9 @@ export const configSchema = inputSchema.transform((input, context): Config => {
   }
   if (input.data.cropScale[0] > input.data.cropScale[1]) fail(['data', 'cropScale'], 'expected [smallest, largest]')
   if (input.train.batchSize < 2) fail(['train', 'batchSize'], 'a contrastive loss needs at least 2 images in a batch')
-  return { ...input, model: { ...model, ...lists } }
+  const { widthFactors } = model
+  const isOneWidth = widthFactors !== 'auto' && widthFactors.every((factor) => factor === 1)
+  return { ...input, model: { ...model, ...lists, widthFactors: isOneWidth ? 'auto' : widthFactors } }
 })
 
 /** The lists of the stages from the dials, as the paper derives them: 6+6, 6+3+3; 64→8; 64→64, 8→8. */
@@ -414,6 +423,16 @@ function resolveLists(model: Input['model'], fail: (key: keyof ModelLists, messa
   const total = lists.depths.reduce((a, b) => a + b, 0)
   if (total !== depth) fail('depths', `add up to ${total}, but model.depth is ${depth}`)
   return lists
+}
+
+function checkWidths({ widthFactors, stages, embedDim, numHeads }: Input['model'], fail: (message: string) => void) {
+  if (widthFactors === 'auto') return
+  const got = `got [${widthFactors.join(', ')}]`
+  if (widthFactors.length !== stages + 1)
+    fail(`expected ${stages + 1} numbers for model.stages = ${stages}, ${got}; or write auto`)
+  else if (widthFactors[0] !== 1) fail(`must begin with 1: model.embedDim is the width of the first stage, ${got}`)
+  else if (widthFactors.some((factor) => (factor * embedDim) % numHeads !== 0))
+    fail(`times model.embedDim (${embedDim}) must be multiples of model.numHeads (${numHeads}), ${got}`)
 }
 
 function splitDepth(depth: number, stages: number): number[] {

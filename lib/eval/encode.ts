@@ -49,7 +49,7 @@ export async function encodeBatch(
   const made = tf.tidy(() => {
     const input = tf.tensor4d(pixels, [batch, height, width, 3])
     const { pooled, segments, assignments } = encodeImage(params, model, input)
-    const flat = tf.reshape(segments, [-1, model.embedDim]) // [B·S, C]
+    const flat = tf.reshape(segments, [-1, segments.shape[2]!]) // [B·S, C]
     const clustered = plain !== null && model.stages === 0
     return {
       segments: clustered ? flat : projectImage(params, model, flat, 'eval'), // [B·S, C or P]

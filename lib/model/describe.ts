@@ -3,9 +3,11 @@ import { sizeOf } from '../tensor/index.ts'
 import { dropPathRates } from './image.ts'
 import * as names from './names.ts'
 import { parameterSpecs } from './parameters.ts'
+import { lastWidth, stageWidths } from './widths.ts'
 
 type StageDescription = {
   stage: number
+  channels: number
   /** Tokens that come in, and the group tokens that join them. */
   tokens: number
   groupTokens: number
@@ -39,11 +41,10 @@ export function describeModel(model: ModelConfig): ModelDescription {
   const patches = (model.imageSize / model.patchSize) ** 2
   const embedding = linearFlops(patches, 3 * model.patchSize ** 2, model.embedDim) + normFlops(patches, model.embedDim)
   const { width, depth, numHeads, contextLength } = model.text
-  const image = { width: model.embedDim, heads: model.numHeads, ratio: model.mlpRatio }
   const text = { width, heads: numHeads, ratio: 4 }
   const left = model.numOutputGroups.at(-1) ?? patches
   const imageFlops =
-    embedding + stages.reduce((sum, { gflops }) => sum + gflops * 1e9, 0) + normFlops(left, model.embedDim)
+    embedding + stages.reduce((sum, { gflops }) => sum + gflops * 1e9, 0) + normFlops(left, lastWidth(model))
   const textFlops = depth * layerFlops(contextLength, text) + normFlops(1, width)
   return {
     stages,
@@ -56,17 +57,25 @@ export function describeModel(model: ModelConfig): ModelDescription {
       scales: count(names.LOGIT_SCALE) + count(names.MULTI_LABEL_SCALE),
     },
     gflops: {
-      image: (imageFlops + headFlops(model.embedDim, model.projection)) / 1e9,
+      image: (imageFlops + headFlops(lastWidth(model), model.projection)) / 1e9,
       text: (textFlops + headFlops(width, model.projection)) / 1e9,
     },
     activationBytes: {
-      image: stages.reduce((sum, s) => sum + s.layers * layerBytes(s.tokens + s.groupTokens, image), 0),
+      image: stages.reduce(
+        (sum, s) => sum + s.layers * layerBytes(s.tokens + s.groupTokens, layerOf(model, s.channels)),
+        0,
+      ),
       text: depth * layerBytes(contextLength, text),
     },
   }
 }
 
 type Layer = { width: number; heads: number; ratio: number }
+const layerOf = (model: ModelConfig, width: number): Layer => ({
+  width,
+  heads: model.numHeads,
+  ratio: model.mlpRatio,
+})
 
 const linearFlops = (rows: number, from: number, to: number) => 2 * rows * from * to
 /** Mean, variance, scaling, gain and bias: five operations a number. */
@@ -97,18 +106,22 @@ function headFlops(from: number, { dim, hiddenDim, depth }: ModelConfig['project
 
 function describeStages(model: ModelConfig, count: (prefix: string) => number): StageDescription[] {
   const rates = dropPathRates(model)
-  const layer = { width: model.embedDim, heads: model.numHeads, ratio: model.mlpRatio }
+  const widths = stageWidths(model)
   let tokens = (model.imageSize / model.patchSize) ** 2
   let first = 0
   return model.depths.map((layers, stage) => {
     const groupTokens = model.numGroupTokens[stage] ?? 0
     const segments = model.numOutputGroups[stage] ?? null
     const flops =
-      layers * layerFlops(tokens + groupTokens, layer) +
-      (segments === null ? 0 : groupingFlops(model, tokens, groupTokens, segments)) +
-      (stage === 0 || segments === null ? 0 : projectorFlops(model, model.numGroupTokens[stage - 1], groupTokens))
+      layers * layerFlops(tokens + groupTokens, layerOf(model, widths[stage])) +
+      (segments === null
+        ? 0
+        : groupingFlops(model, widths[stage], tokens, groupTokens, segments) +
+          widerFlops(segments, widths[stage], widths[stage + 1])) +
+      (stage === 0 || segments === null ? 0 : projectorFlops(model, stage, groupTokens))
     const described: StageDescription = {
       stage,
+      channels: widths[stage],
       tokens,
       groupTokens,
       layers,
@@ -123,20 +136,27 @@ function describeStages(model: ModelConfig, count: (prefix: string) => number): 
   })
 }
 
-function mixerFlops({ embedDim, assignment }: ModelConfig, from: number, to: number): number {
-  const hidden = assignment.tokenMlpRatio * embedDim
-  return linearFlops(embedDim, from, hidden) + linearFlops(embedDim, hidden, to)
+function mixerFlops({ assignment }: ModelConfig, width: number, from: number, to: number): number {
+  const hidden = assignment.tokenMlpRatio * width
+  return linearFlops(width, from, hidden) + linearFlops(width, hidden, to)
 }
 
-const projectorFlops = (model: ModelConfig, from: number, to: number) =>
-  mixerFlops(model, from, to) + normFlops(from, model.embedDim)
+/** Norm and linear layer to the width of the next stage, where it has another. */
+const widerFlops = (rows: number, from: number, to: number) =>
+  from === to ? 0 : normFlops(rows, from) + linearFlops(rows, from, to)
 
-function groupingFlops(model: ModelConfig, tokens: number, groupTokens: number, groups: number): number {
-  const { embedDim: width, mlpRatio, assignment } = model
+function projectorFlops(model: ModelConfig, stage: number, to: number): number {
+  const [before, width] = stageWidths(model).slice(stage - 1, stage + 1)
+  const from = model.numGroupTokens[stage - 1]
+  return mixerFlops(model, before, from, to) + normFlops(from, before) + widerFlops(to, before, width)
+}
+
+function groupingFlops(model: ModelConfig, width: number, tokens: number, groupTokens: number, groups: number): number {
+  const { mlpRatio, assignment } = model
   const square = (rows: number) => linearFlops(rows, width, width)
   const cross = 2 * square(groups) + 2 * square(tokens) + attentionFlops(groups, tokens, width)
   const mlps = (2 * mlpRatio + 2 * assignment.channelMlpRatio) * square(groups)
   // the assignment has the same four projections and the same two products as the cross-attention
   const norms = normFlops(tokens + groupTokens + 4 * groups, width)
-  return mixerFlops(model, groupTokens, groups) + 2 * cross + mlps + norms
+  return mixerFlops(model, width, groupTokens, groups) + 2 * cross + mlps + norms
 }

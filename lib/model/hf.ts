@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Config, configSchema, type ModelConfig } from '../config/schema.ts'
 import { UserError } from '../core/errors.ts'
 import { NORM_EPS } from '../nn/layers.ts'
+import { stageWidths } from './widths.ts'
 
 /** Hugging Face's GroupViTConfig, to and from ours (transformers, models/groupvit/configuration_groupvit.py). */
 
@@ -17,6 +18,9 @@ function whyNotHf(model: ModelConfig): string[] {
       why.push(
         `stage ${stage} has ${numGroupTokens[stage]} group tokens but ${numOutputGroups[stage]} output groups, and transformers sizes the next stage's projector by the latter`,
       )
+  const widths = stageWidths(model)
+  if (widths.some((width) => width !== widths[0]))
+    why.push(`its stages have ${widths.join(', ')} channels, and transformers has one width for all`)
   if (model.projection.depth !== 2) why.push(`its projection heads have ${model.projection.depth} layers, not 2`)
   if (assignment.mode === 'soft') why.push('it assigns softly, and transformers always assigns hard')
   if (assignment.sum) why.push('it merges by the sum of the tokens')

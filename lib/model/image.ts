@@ -1,12 +1,13 @@
 import type { ModelConfig } from '../config/schema.ts'
-import { dropout, dropPath } from '../nn/drop.ts'
+import { dropout, dropPathFactors } from '../nn/drop.ts'
 import { type Assignment, type AssignmentOptions, groupingBlock } from '../nn/grouping.ts'
-import { mixer, norm, transformerBlock } from '../nn/layers.ts'
+import { type LayerOptions, mixer, norm, transformerLayer } from '../nn/layers.ts'
 import { param } from '../nn/params.ts'
 import { patchEmbedding } from '../nn/patches.ts'
 import { interpolatePositions } from '../nn/position.ts'
-import { type Params, type Tensor, tf, tidy } from '../tensor/index.ts'
+import { linear, type Params, type Tensor, tf, tidy } from '../tensor/index.ts'
 import * as names from './names.ts'
+import { stageWidths } from './widths.ts'
 
 /** The random numbers of a training step, by the place they are used at. */
 export type TrainingNoise = {
@@ -62,7 +63,7 @@ export function encodeImage(
         const options = assignmentOptions(model, stage, training)
         const prefix = `${names.stagePrefix(stage)}downsample.`
         const { segments, assignment } = groupingBlock(params, prefix, tokens, groups, options, training === null)
-        tokens = segments
+        tokens = toWidthOfNext(params, `${prefix}reduction`, 0, segments)
         if (assignment) assignments.push(assignment)
       }
       if (!training) record[`stage_out.${stage}`] = tokens
@@ -88,8 +89,16 @@ function groupTokens(params: Params, stage: number, before: Tensor | null, batch
   return tidy(() => {
     if (!before) return tf.tile(learned, [batch, 1, 1])
     const normed = norm(params, `${prefix}group_projector.0`, before)
-    return tf.add(mixer(params, `${prefix}group_projector.1`, normed), learned)
+    const mixed = mixer(params, `${prefix}group_projector.1`, normed)
+    return tf.add(toWidthOfNext(params, `${prefix}group_projector`, 2, mixed), learned)
   })
+}
+
+/** Norm and linear layer to another number of channels, where the model has them: entries `at` and `at + 1`. */
+function toWidthOfNext(params: Params, name: string, at: number, x: Tensor): Tensor {
+  const weight = params[`${name}.${at + 1}.weight`]
+  if (!weight) return x
+  return tidy(() => linear(norm(params, `${name}.${at}`, x), weight, null))
 }
 
 function runStage(
@@ -103,8 +112,8 @@ function runStage(
   return tidy(() => {
     let x = groups ? tf.concat([tokens, groups], 1) : tokens
     for (const { prefix, index } of layers) {
-      const regularise = training ? regulariser(model, index, training) : undefined
-      x = transformerBlock(params, prefix, x, { heads: model.numHeads, regularise })
+      const regularised = training ? regularisation(model, index, x.shape[0]!, training) : {}
+      x = transformerLayer(params, prefix, x, { heads: model.numHeads, ...regularised })
     }
     if (!groups) return { tokens: x, groups: null }
     const [split, rest] = tf.split(x, [tokens.shape[1]!, groups.shape[1]!], 1)
@@ -116,14 +125,20 @@ function runStage(
 export const dropPathRates = ({ depth, dropPathRate }: ModelConfig): number[] =>
   Array.from({ length: depth }, (_, i) => (depth === 1 ? 0 : (dropPathRate * i) / (depth - 1)))
 
-function regulariser(model: ModelConfig, layer: number, training: TrainingNoise) {
-  const rate = dropPathRates(model)[layer]
-  return (branch: Tensor, index: 0 | 1): Tensor => {
-    const kept =
-      model.dropoutRate > 0
-        ? dropout(branch, model.dropoutRate, training.dropout(layer, index, branch.shape[0]!, branch.size))
-        : branch
-    return rate > 0 ? dropPath(kept, rate, training.dropPath(layer, index, branch.shape[0]!)) : kept
+function regularisation(
+  { dropoutRate, ...model }: ModelConfig,
+  layer: number,
+  batch: number,
+  training: TrainingNoise,
+): Pick<LayerOptions, 'factors' | 'dropout'> {
+  const rate = dropPathRates({ dropoutRate, ...model })[layer]
+  const factors = (branch: 0 | 1) => dropPathFactors(rate, training.dropPath(layer, branch, batch))
+  return {
+    ...(rate > 0 && { factors: [factors(0), factors(1)] }),
+    ...(dropoutRate > 0 && {
+      dropout: (branch, index) =>
+        dropout(branch, dropoutRate, training.dropout(layer, index, branch.shape[0]!, branch.size)),
+    }),
   }
 }
 
@@ -133,7 +148,7 @@ function assignmentOptions(model: ModelConfig, block: number, training: Training
   return {
     mode: mode === 'soft' ? 'soft' : 'hard',
     temperature,
-    scale: scale === 'none' ? 1 : model.embedDim ** -0.5,
+    scale: scale === 'none' ? 1 : stageWidths(model)[block] ** -0.5,
     sum,
     eps,
     heads: model.numHeads,

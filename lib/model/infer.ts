@@ -43,6 +43,7 @@ export function inferConfig(tensors: Shapes, source: string, over: Record<string
   const [hiddenDim] = shapeOf(`${names.IMAGE_HEAD}.0.weight`)
   const headDepth = [0, 3, 6].filter((i) => tensors.has(`${names.IMAGE_HEAD}.${i}.weight`)).length
   const [dim] = shapeOf(`${names.IMAGE_HEAD}.${3 * (headDepth - 1)}.weight`)
+  const widths = depths.map((_, stage) => shapeOf(`${names.layerPrefix(stage, 0)}layer_norm1.weight`)[0])
   const mlp = (name: string) => shapeOf(`${name}.fc1.weight`)[0] / embedDim
   const first = `${names.stagePrefix(0)}downsample.`
   const heads = (channels: number) => (channels % HEAD_WIDTH === 0 ? channels / HEAD_WIDTH : 1)
@@ -55,6 +56,7 @@ export function inferConfig(tensors: Shapes, source: string, over: Record<string
       depth: depths.reduce((a, b) => a + b, 0),
       stages: grouping.length,
       depths,
+      widthFactors: widths.every((width) => width === embedDim) ? 'auto' : widths.map((width) => width / embedDim),
       numGroupTokens: grouping.map(({ tokens }) => tokens),
       numOutputGroups: grouping.map(({ groups }) => groups),
       mlpRatio: mlp(`${names.layerPrefix(0, 0)}mlp`),

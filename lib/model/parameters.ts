@@ -4,6 +4,7 @@ import { type RandomStream, randomStream } from '../core/rng.ts'
 import { sinCosPositions } from '../nn/position.ts'
 import { type Params, sizeOf, tf } from '../tensor/index.ts'
 import * as names from './names.ts'
+import { lastWidth, stageWidths } from './widths.ts'
 
 /** How a parameter begins. `uniform` is symmetric with this bound: torch's default for convolutions and Linear. */
 type Initial =
@@ -38,9 +39,9 @@ export function parameterSpecs(model: ModelConfig): ParameterSpec[] {
     scalar(names.MULTI_LABEL_SCALE, model.logitScale.init),
     ...imageEmbeddings(model),
     ...model.depths.flatMap((depth, stage) => stageSpecs(model, stage, depth)),
-    ...normSpecs(names.IMAGE_NORM, model.embedDim),
+    ...normSpecs(names.IMAGE_NORM, lastWidth(model)),
     ...textSpecs(model.text),
-    ...headSpecs(names.IMAGE_HEAD, model.embedDim, model.projection),
+    ...headSpecs(names.IMAGE_HEAD, lastWidth(model), model.projection),
     ...headSpecs(names.TEXT_HEAD, model.text.width, model.projection),
   ]
 }
@@ -92,7 +93,8 @@ const mlpSpecs = (name: string, from: number, hidden: number, to: number) => [
 
 function stageSpecs(model: ModelConfig, stage: number, depth: number): ParameterSpec[] {
   const prefix = names.stagePrefix(stage)
-  const width = model.embedDim
+  const widths = stageWidths(model)
+  const width = widths[stage]
   const layers = Array.from({ length: depth }, (_, layer) => {
     const at = names.layerPrefix(stage, layer)
     return [
@@ -110,7 +112,8 @@ function stageSpecs(model: ModelConfig, stage: number, depth: number): Parameter
     spec(`${prefix}group_token`, [1, tokens, width], normal(std)),
     ...layers,
     ...groupingSpecs(model, stage, `${prefix}downsample.`, tokens, model.numOutputGroups[stage]),
-    ...(stage === 0 ? [] : projectorSpecs(model, prefix, model.numGroupTokens[stage - 1], tokens)),
+    ...widerSpecs(`${prefix}downsample.reduction`, 0, width, widths[stage + 1]),
+    ...(stage === 0 ? [] : projectorSpecs(model, prefix, stage, tokens)),
   ]
 }
 
@@ -121,7 +124,8 @@ function groupingSpecs(
   tokens: number,
   groups: number,
 ): ParameterSpec[] {
-  const { embedDim: width, assignment, init } = model
+  const { assignment, init } = model
+  const width = stageWidths(model)[stage]
   const gain = normal(0.02 * ofBlock(init.assignGain, stage))
   const sharpness = normal(0.02 * ofBlock(init.assignSharpness, stage))
   const cross = `${prefix}pre_assign_attn`
@@ -146,10 +150,19 @@ function groupingSpecs(
 const ofBlock = (value: number | number[], block: number): number => (Array.isArray(value) ? value[block] : value)
 
 /** Group tokens of the stage before, carried over to this one. */
-const projectorSpecs = (model: ModelConfig, prefix: string, from: number, to: number) => [
-  ...normSpecs(`${prefix}group_projector.0`, model.embedDim),
-  ...mlpSpecs(`${prefix}group_projector.1`, from, Math.round(model.assignment.tokenMlpRatio * model.embedDim), to),
-]
+function projectorSpecs(model: ModelConfig, prefix: string, stage: number, to: number): ParameterSpec[] {
+  const [before, width] = stageWidths(model).slice(stage - 1, stage + 1)
+  const name = `${prefix}group_projector`
+  return [
+    ...normSpecs(`${name}.0`, before),
+    ...mlpSpecs(`${name}.1`, model.numGroupTokens[stage - 1], Math.round(model.assignment.tokenMlpRatio * before), to),
+    ...widerSpecs(name, 2, before, width),
+  ]
+}
+
+/** From the channels of one stage to those of the next, entries `at` and `at + 1`; nothing where they are the same. */
+const widerSpecs = (name: string, at: number, from: number, to: number): ParameterSpec[] =>
+  from === to ? [] : [...normSpecs(`${name}.${at}`, from), spec(`${name}.${at + 1}.weight`, [to, from], VISION)]
 
 function textSpecs({ width, depth, contextLength, vocabSize }: ModelConfig['text']): ParameterSpec[] {
   const into = normal(width ** -0.5)

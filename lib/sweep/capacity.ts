@@ -22,11 +22,11 @@ export const thisMachine = (): Capacity => ({
 /** Bytes that a worker takes at its largest, roughly. */
 export function workerMemory({ model, multiLabel, train }: Config): number {
   const imageTokens = (model.imageSize / model.patchSize) ** 2 + (model.numGroupTokens[0] ?? 0)
-  const image = imageTokens * model.embedDim * model.depth
+  const width = model.embedDim * (model.widthFactors === 'auto' ? 1 : Math.max(...model.widthFactors))
+  const image = imageTokens * width * model.depth
   const text = (1 + multiLabel.nouns) * model.text.contextLength * model.text.width * model.text.depth
   const parameters =
-    12 * (model.embedDim ** 2 * model.depth + model.text.width ** 2 * model.text.depth) +
-    model.text.vocabSize * model.text.width
+    12 * (width ** 2 * model.depth + model.text.width ** 2 * model.text.depth) + model.text.vocabSize * model.text.width
   return WORKER_BYTES + 4 * (train.batchSize * ACTIVATIONS * (image + text) + COPIES * parameters)
 }
 

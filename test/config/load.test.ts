@@ -133,3 +133,11 @@ test('a huge file and a deep one are refused', () => {
   expect(complaint(`name: ${'x'.repeat(1 << 20)}\n`)).toContain('too large')
   expect(complaint(`model: ${'['.repeat(200)}${']'.repeat(200)}\n`)).toContain('deeper')
 })
+
+test('the widths of the stages are checked against the stages and the heads', () => {
+  const widths = (list: string) => complaint(`model.widthFactors: ${list}\n`)
+  expect(widths('[1, 2]')).toContain('model.widthFactors expected 3 numbers for model.stages = 2, got [1, 2]')
+  expect(widths('[2, 2, 2]')).toContain('must begin with 1: model.embedDim is the width of the first stage')
+  expect(widths('[1, 1.01, 1]')).toContain('must be multiples of model.numHeads (6)')
+  expect(loadConfig(null, { sets: ['model.widthFactors=[1, 1, 1]'] }).config.model.widthFactors).toBe('auto')
+})

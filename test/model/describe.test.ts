@@ -30,4 +30,17 @@ describe('the description of a model', () => {
     const { stages } = describeModel(configSchema.parse({ model: { stages: 0 } }).model)
     expect(stages).toMatchObject([{ tokens: 196, groupTokens: 0, layers: 12, segments: null }])
   })
+
+  it('counts stages of different widths with what leads from one to the next', () => {
+    const describeWith = (widthFactors: number[]) =>
+      describeModel(configSchema.parse({ model: { widthFactors } }).model)
+    const one = describeWith([1, 1, 1])
+    const wider = describeWith([1, 2, 2])
+    expect(wider.stages.map(({ channels }) => channels)).toEqual([384, 768, 768])
+    // a norm and a bias-free matrix at the end of the first stage
+    expect(wider.stages[0].parameters - one.stages[0].parameters).toBe(2 * 384 + 384 * 768)
+    expect(wider.stages[0].gflops - one.stages[0].gflops).toBeCloseTo((64 * (5 * 384 + 2 * 384 * 768)) / 1e9, 9)
+    expect(wider.stages[2].gflops / one.stages[2].gflops).toBeGreaterThan(3.9)
+    expect(wider.parameters.imageHead - one.parameters.imageHead).toBe(384 * 4096)
+  })
 })

@@ -88,6 +88,7 @@ describe('models of other code', () => {
     [{ projection: { depth: 3, dim: 12, hiddenDim: 20 } }, /heads have 3 layers/],
     [{ assignment: { mode: 'soft' } }, /assigns softly/],
     [{ assignment: { sum: true } }, /merges by the sum/],
+    [{ widthFactors: [1, 2, 2] }, /stages have 64, 128, 128 channels/],
   ])('are refused with the reason where transformers cannot express them: %j', (over, why) => {
     const model = modelOf(over)
     expect(() => writeHfFolder(join(dir, 'never'), model, new Map())).toThrow(why)
@@ -110,7 +111,7 @@ describe('models of other code', () => {
   })
 
   it('are read off the shapes of a safetensors file', () => {
-    const model = modelOf({ projection: { depth: 3, dim: 12, hiddenDim: 20 } })
+    const model = modelOf({ projection: { depth: 3, dim: 12, hiddenDim: 20 }, widthFactors: [1, 1.5, 2] })
     const weights = weightsOf(model)
     writeFileSync(join(dir, 'weights.safetensors'), writeSafetensors(weights as never))
     const back = readForeignModel(join(dir, 'weights.safetensors'))

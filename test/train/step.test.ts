@@ -75,6 +75,7 @@ const VARIANTS: Record<string, Config> = {
     position: 'sincos',
     projection: { depth: 3, dim: 12, hiddenDim: 20 },
   }),
+  'two stages of different widths': configOf({ widthFactors: [1, 1.5, 2] }),
   'a plain ViT, no nouns, a head of one layer': configOf(
     { stages: 0, projection: { depth: 1, dim: 12 } },
     { multiLabel: { nouns: 0 } },
