@@ -15,7 +15,7 @@ export type ScenesOptions = { tier: Tier; size: number; train: number; val: numb
 export type OnProgress = (done: number, total: number) => void
 
 /** Raised when the same options would give other pixels, masks or captions. */
-const GENERATOR_VERSION = 1
+const GENERATOR_VERSION = 2
 const SAMPLES_PER_SHARD = 1000
 
 /** What `scenes.json` in the folder says about it; the fingerprint covers every pixel, mask and caption. */
