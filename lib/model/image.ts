@@ -126,12 +126,13 @@ export const dropPathRates = ({ depth, dropPathRate }: ModelConfig): number[] =>
   Array.from({ length: depth }, (_, i) => (depth === 1 ? 0 : (dropPathRate * i) / (depth - 1)))
 
 function regularisation(
-  { dropoutRate, ...model }: ModelConfig,
+  model: ModelConfig,
   layer: number,
   batch: number,
   training: TrainingNoise,
 ): Pick<LayerOptions, 'factors' | 'dropout'> {
-  const rate = dropPathRates({ dropoutRate, ...model })[layer]
+  const { dropoutRate } = model
+  const rate = dropPathRates(model)[layer]
   const factors = (branch: 0 | 1) => dropPathFactors(rate, training.dropPath(layer, branch, batch))
   return {
     ...(rate > 0 && { factors: [factors(0), factors(1)] }),

@@ -1,5 +1,5 @@
 import type { ModelConfig } from '../config/schema.ts'
-import { norm, transformerBlock } from '../nn/layers.ts'
+import { norm, transformerLayer } from '../nn/layers.ts'
 import { param } from '../nn/params.ts'
 import { embed, type Params, type Tensor, tf, tidy } from '../tensor/index.ts'
 import * as names from './names.ts'
@@ -58,7 +58,7 @@ export function encodeTokens(params: Params, model: ModelConfig, tokens: Tokens,
     const positions = tf.slice(param(params, names.TEXT_POSITIONS), [0, 0], [length, model.text.width])
     let x: Tensor = tf.add(embed(param(params, names.TOKEN_TABLE), ids), positions) // [B, T, C]
     for (let layer = 0; layer < model.text.depth; layer++)
-      x = transformerBlock(params, names.textLayerPrefix(layer), x, {
+      x = transformerLayer(params, names.textLayerPrefix(layer), x, {
         heads: model.text.numHeads,
         activation: 'quickGelu',
         causal: true,

@@ -1,5 +1,5 @@
 import { assignGroups, type Params, softmaxAxis, type Tensor, tf, tidy } from '../tensor/index.ts'
-import { dense, mixer, mlp, multiHeadAttention, norm } from './layers.ts'
+import { crossAttention, dense, mixer, mlp, norm } from './layers.ts'
 
 export type AssignmentOptions = {
   mode: 'hard' | 'soft'
@@ -62,7 +62,7 @@ export function groupingBlock(
 /** Cross-attention of the new groups to the tokens: residual, MLP with residual, norm. */
 function lookAtTokens(params: Params, prefix: string, groups: Tensor, tokens: Tensor, heads: number): Tensor {
   const name = `${prefix}pre_assign_attn`
-  const attended = tf.add(groups, multiHeadAttention(params, `${name}.attn`, groups, tokens, { heads }))
+  const attended = tf.add(groups, crossAttention(params, `${name}.attn`, groups, tokens, { heads }))
   const y = tf.add(attended, mlp(params, `${name}.mlp`, norm(params, `${name}.norm2`, attended)))
   return norm(params, `${name}.norm_post`, y)
 }

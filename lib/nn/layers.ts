@@ -1,4 +1,15 @@
-import { type Activation, attention, layerNorm, linear, type Params, type Tensor, tf, tidy } from '../tensor/index.ts'
+import {
+  type Activation,
+  attention,
+  type EncoderOptions,
+  type EncoderWeights,
+  encoderLayer,
+  layerNorm,
+  linear,
+  type Params,
+  type Tensor,
+  tf,
+} from '../tensor/index.ts'
 import { param } from './params.ts'
 
 /** Of every LayerNorm and BatchNorm in the reference. */
@@ -15,39 +26,59 @@ export const dense = (params: Params, name: string, x: Tensor, activation?: Acti
 export const mlp = (params: Params, name: string, x: Tensor, activation: Activation = 'gelu'): Tensor =>
   dense(params, `${name}.fc2`, dense(params, `${name}.fc1`, x, activation))
 
-/** Multi-head attention with its four projections. queries [B, N, C], context [B, M, C] -> [B, N, C]. */
-export function multiHeadAttention(
+/** Cross-attention with its four projections. queries [B, N, C], context [B, M, C] -> [B, N, C]. */
+export function crossAttention(
   params: Params,
   name: string,
   queries: Tensor,
   context: Tensor,
-  { heads, causal = false }: { heads: number; causal?: boolean },
+  { heads }: { heads: number },
 ): Tensor {
   const q = dense(params, `${name}.q_proj`, queries)
   const k = dense(params, `${name}.k_proj`, context)
   const v = dense(params, `${name}.v_proj`, context)
   const scale = (q.shape[2]! / heads) ** -0.5
-  return dense(params, `${name}.out_proj`, attention(q, k, v, { heads, scale, causal }))
+  return dense(params, `${name}.out_proj`, attention(q, k, v, { heads, scale }))
 }
 
-export type BlockOptions = {
+export type LayerOptions = {
   heads: number
   activation?: Activation
   causal?: boolean
-  /** What happens to a branch before it is added: stochastic depth and dropout while training. */
-  regularise?: (branch: Tensor, index: 0 | 1) => Tensor
+  /** Lengths of samples that lie one after the other, x [R, C], where the backend `attendsToLengths`. */
+  lengths?: Int32Array
+  /** Factors of the attention and the MLP of each sample while training: stochastic depth. */
+  factors?: EncoderOptions['factors']
+  /** Dropout of a branch while training. */
+  dropout?: EncoderOptions['dropout']
 }
 
 /** A pre-norm transformer layer. x [B, N, C] -> [B, N, C]. */
-export function transformerBlock(params: Params, prefix: string, x: Tensor, options: BlockOptions): Tensor {
-  const regularise = options.regularise ?? ((branch: Tensor) => branch)
-  return tidy(() => {
-    const normed = norm(params, `${prefix}layer_norm1`, x)
-    const attended = multiHeadAttention(params, `${prefix}self_attn`, normed, normed, options)
-    const y = tf.add(x, regularise(attended, 0))
-    const hidden = mlp(params, `${prefix}mlp`, norm(params, `${prefix}layer_norm2`, y), options.activation)
-    return tf.add(y, regularise(hidden, 1))
-  })
+export function transformerLayer(params: Params, prefix: string, x: Tensor, options: LayerOptions): Tensor {
+  const weights = Object.fromEntries(
+    Object.entries(ENCODER_PARAMETERS).map(([key, name]) => [key, param(params, prefix + name)]),
+  ) as EncoderWeights
+  return encoderLayer(x, weights, { activation: 'gelu', causal: false, eps: NORM_EPS, ...options })
+}
+
+/** Hugging Face's names of the parameters of a layer. */
+const ENCODER_PARAMETERS: Record<keyof EncoderWeights, string> = {
+  norm1: 'layer_norm1.weight',
+  norm1Bias: 'layer_norm1.bias',
+  q: 'self_attn.q_proj.weight',
+  qBias: 'self_attn.q_proj.bias',
+  k: 'self_attn.k_proj.weight',
+  kBias: 'self_attn.k_proj.bias',
+  v: 'self_attn.v_proj.weight',
+  vBias: 'self_attn.v_proj.bias',
+  out: 'self_attn.out_proj.weight',
+  outBias: 'self_attn.out_proj.bias',
+  norm2: 'layer_norm2.weight',
+  norm2Bias: 'layer_norm2.bias',
+  fc1: 'mlp.fc1.weight',
+  fc1Bias: 'mlp.fc1.bias',
+  fc2: 'mlp.fc2.weight',
+  fc2Bias: 'mlp.fc2.bias',
 }
 
 /** The same MLP over the tokens instead of the channels: x [B, G, C] -> [B, G', C]. */

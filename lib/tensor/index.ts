@@ -1,3 +1,4 @@
+export { attendsToLengths, type EncoderOptions, type EncoderWeights, encoderLayer } from './encoder-layer.ts'
 export { valueAndGradients } from './gradients.ts'
 export { type AdamWNumbers, adamwInPlace, liveValues, sumOfSquares } from './in-place.ts'
 export { type BackendName, openBackend } from './open.ts'

@@ -8,7 +8,9 @@ import {
   attention,
   batchNorm,
   crossEntropy,
+  type EncoderWeights,
   embed,
+  encoderLayer,
   l2Normalize,
   layerNorm,
   linear,
@@ -40,6 +42,19 @@ const heads = (b: number, n: number, m: number, c: number) => () => ({
   k: random(2, b, m, c),
   v: random(3, b, m, c),
 })
+
+/** What a transformer layer needs: x and its weights, by the names of EncoderWeights. */
+const encoder = (shape: number[], c: number, hidden: number) => () => {
+  const matrices = { q: [c, c], k: [c, c], v: [c, c], out: [c, c], fc1: [hidden, c], fc2: [c, hidden] }
+  const drawn = Object.entries(matrices).flatMap(([name, [o, i]], at) => [
+    [name, tf.mul(random(at + 2, o, i), i ** -0.5)],
+    [`${name}Bias`, random(at + 20, o)],
+  ])
+  const norms = ['norm1', 'norm1Bias', 'norm2', 'norm2Bias'].map((name, at) => [name, random(at + 40, c)])
+  return { x: random(1, ...shape, c), ...Object.fromEntries([...drawn, ...norms]) } as Params
+}
+const weightsOf = ({ x: _, ...weights }: Params) => weights as EncoderWeights
+const EPS = 1e-5
 
 /** Odd sizes; sizes that are cut into pieces for threads; heads narrower, as wide and wider than a vector. */
 const CASES: Record<string, Case> = {
@@ -81,6 +96,25 @@ const CASES: Record<string, Case> = {
   'causal attention in blocks of queries': {
     inputs: heads(1, 270, 270, 8),
     f: ({ q, k, v }) => attention(q, k, v, { heads: 1, scale: 0.25, causal: true }),
+  },
+  'a transformer layer': {
+    inputs: encoder([2, 33], 24, 50),
+    f: (p) => encoderLayer(p.x, weightsOf(p), { heads: 3, activation: 'gelu', causal: false, eps: EPS }),
+  },
+  'a causal transformer layer of many rows': {
+    inputs: encoder([9, 31], 32, 128),
+    f: (p) => encoderLayer(p.x, weightsOf(p), { heads: 2, activation: 'quickGelu', causal: true, eps: EPS }),
+  },
+  'a transformer layer with stochastic depth': {
+    inputs: encoder([3, 7], 16, 24),
+    f: (p) =>
+      encoderLayer(p.x, weightsOf(p), {
+        heads: 2,
+        activation: 'gelu',
+        causal: false,
+        eps: EPS,
+        factors: [Float32Array.of(1.25, 0, 1.25), Float32Array.of(0, 1.25, 1.25)],
+      }),
   },
   'softmax over a middle axis': { inputs: () => both([4, 9, 70], [1]), f: ({ x }) => softmaxAxis(x, 1) },
   'softmax over the last axis': { inputs: () => both([4, 9, 70], [1]), f: ({ x }) => softmaxAxis(x, -1) },
@@ -131,8 +165,11 @@ function resultsOf({ inputs, f }: Case): Record<string, Float32Array> {
 
 function expectClose(actual: Record<string, Float32Array>, expected: Record<string, Float32Array>) {
   expect(Object.keys(actual).sort()).toEqual(Object.keys(expected).sort())
+  const mostOf = (values: Float32Array) => values.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-3)
+  // the bias of the keys cancels in the softmax: its gradient is the rounding of the others
+  const floor = 'kBias' in expected ? mostOf(expected.qBias) : 0
   for (const [name, values] of Object.entries(expected)) {
-    const largest = values.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-3)
+    const largest = Math.max(mostOf(values), floor)
     const error = values.reduce((most, v, i) => Math.max(most, Math.abs(v - actual[name][i])), 0)
     expect(actual[name].length, name).toBe(values.length)
     expect(error / largest, name).toBeLessThan(3e-5)
@@ -159,6 +196,25 @@ describe.skipIf(!nativeBuilt())('fused layers of the native backend', () => {
       }
     },
   )
+
+  it('a transformer layer over samples of different lengths is one over each of them', async () => {
+    await openBackend({ backend: 'native', threads: 2 })
+    const lengths = Int32Array.of(5, 40, 1, 300)
+    const total = lengths.reduce((a, b) => a + b, 0)
+    const options = { heads: 2, activation: 'quickGelu', causal: true, eps: EPS } as const
+    const inputs = encoder([total], 32, 64)
+    const together = resultsOf({ inputs, f: (p) => encoderLayer(p.x, weightsOf(p), { ...options, lengths }) })
+    const apart = resultsOf({
+      inputs,
+      f: (p) =>
+        tf.concat(
+          (tf.split(p.x, [...lengths]) as Tensor[]).map((x) =>
+            tf.reshape(encoderLayer(tf.expandDims(x, 0), weightsOf(p), options), x.shape),
+          ),
+        ),
+    })
+    expectClose(together, apart)
+  })
 
   it('an op outside of a gradient leaves nothing behind', async () => {
     await openBackend({ backend: 'native', threads: 2 })

@@ -64,6 +64,13 @@ export type Addon = {
   attentionGrad(
     ...args: [...AttentionShape, dy: F32, q: F32, k: F32, v: F32, logSum: F32, dq: F32, dk: F32, dv: F32]
   ): void
+  /** `saved`: q, k, v and attended, and for a backward pass also middle, log sums and pre (struct EncoderSaved). */
+  encoderLayer(...args: [...EncoderShape, weights: F32[], x: F32, y: F32, saved: F32[]]): void
+  /** Numbers of memory that encoderLayerGrad works in. */
+  encoderGradWork(...shape: EncoderShape): number
+  encoderLayerGrad(
+    ...args: [...EncoderShape, weights: F32[], x: F32, dy: F32, saved: F32[], dx: F32, gradients: F32[], work: F32]
+  ): void
   assign(
     ...args: [x: F32, noise: Optional, soft: F32, hard: Optional, b: number, g: number, n: number, temperature: number]
   ): void
@@ -128,6 +135,23 @@ type AttentionShape = [
   headSize: number,
   scale: number,
   causal: number,
+]
+
+/** struct EncoderLayer of src/ops.h. */
+export type EncoderShape = [
+  rows: number,
+  channels: number,
+  hidden: number,
+  heads: number,
+  samples: number,
+  longest: number,
+  scale: number,
+  eps: number,
+  causal: number,
+  activation: number,
+  starts: Int32Array | null,
+  attentionFactor: Optional,
+  mlpFactor: Optional,
 ]
 
 /** Loads what build.cjs has compiled, or says why there is nothing to load. */

@@ -4,7 +4,7 @@ import { GELU_GRAD, pairwise, QUICK_GELU_GRAD, RELU_GRAD } from '../kernels/elem
 import { holdArray, holdTensor, record, taping, tensorOf } from '../tape.ts'
 
 /** Numbers of `enum class Activation` in src/isa.h. */
-const ACTIVATION = { none: 0, relu: 1, gelu: 2, quickGelu: 3 }
+export const ACTIVATION = { none: 0, relu: 1, gelu: 2, quickGelu: 3 }
 const ACTIVATION_GRAD = { relu: RELU_GRAD, gelu: GELU_GRAD, quickGelu: QUICK_GELU_GRAD }
 export type Activation = keyof typeof ACTIVATION_GRAD
 

@@ -29,6 +29,20 @@ class Arguments {
     if (length) *length = ok ? n : 0;
     return ok ? static_cast<T*>(data) : nullptr;
   }
+  /** The next argument, a list of typed arrays; null for each that is not there. */
+  template <class T>
+  void arrays(T** out, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+      napi_typedarray_type type;
+      size_t n, offset;
+      void* data = nullptr;
+      napi_value element, buffer;
+      const bool ok = next_ < count_ && napi_get_element(env_, values_[next_], static_cast<uint32_t>(i), &element) == napi_ok &&
+                      napi_get_typedarray_info(env_, element, &type, &n, &data, &buffer, &offset) == napi_ok;
+      out[i] = ok ? static_cast<T*>(data) : nullptr;
+    }
+    next_++;
+  }
   double number() {
     double value = 0;
     if (next_ < count_) napi_get_value_double(env_, values_[next_], &value);
@@ -249,6 +263,50 @@ void do_attention_grad(Arguments& a) {
   attention_grad(s, dy, q, k, v, log_sum, dq, dk, dv);
 }
 
+EncoderLayer encoder_of(Arguments& a) {
+  EncoderLayer l;
+  l.rows = a.size(), l.channels = a.size(), l.hidden = a.size(), l.heads = a.size(), l.samples = a.size(), l.longest = a.size();
+  l.scale = a.real(), l.eps = a.real();
+  l.causal = a.flag();
+  l.activation = a.choice<Activation>();
+  l.starts = a.array<int32_t>();
+  l.attention_factor = a.array(), l.mlp_factor = a.array();
+  return l;
+}
+
+template <class Number>
+EncoderWeights<Number> encoder_weights(Arguments& a) {
+  float* p[16];
+  a.arrays(p, 16);
+  return {p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12], p[13], p[14], p[15]};
+}
+
+EncoderSaved encoder_saved(Arguments& a) {
+  float* p[7];
+  a.arrays(p, 7);
+  return {p[0], p[1], p[2], p[3], p[4], p[5], p[6]};
+}
+
+void do_encoder_layer(Arguments& a) {
+  const EncoderLayer l = encoder_of(a);
+  const auto weights = encoder_weights<const float>(a);
+  const float* x = a.array();
+  float* y = a.array();
+  encoder_layer(l, weights, x, y, encoder_saved(a));
+}
+
+double do_encoder_grad_work(Arguments& a) { return static_cast<double>(encoder_grad_work(encoder_of(a))); }
+
+void do_encoder_layer_grad(Arguments& a) {
+  const EncoderLayer l = encoder_of(a);
+  const auto weights = encoder_weights<const float>(a);
+  const float *x = a.array(), *dy = a.array();
+  const EncoderSaved saved = encoder_saved(a);
+  float* dx = a.array();
+  const auto gradients = encoder_weights<float>(a);
+  encoder_layer_grad(l, weights, x, dy, saved, dx, gradients, a.array());
+}
+
 void do_assign(Arguments& a) {
   const float *logits = a.array(), *noise = a.array();
   float *soft = a.array(), *hard = a.array();
@@ -343,6 +401,9 @@ NAPI_MODULE_INIT() {
       {"l2NormalizeGrad", call<do_l2_normalize_grad>},
       {"attention", call<do_attention>},
       {"attentionGrad", call<do_attention_grad>},
+      {"encoderLayer", call<do_encoder_layer>},
+      {"encoderGradWork", call_number<do_encoder_grad_work>},
+      {"encoderLayerGrad", call<do_encoder_layer_grad>},
       {"assign", call<do_assign>},
       {"crossEntropy", call_number<do_cross_entropy>},
       {"crossEntropyGrad", call<do_cross_entropy_grad>},

@@ -16,10 +16,6 @@ constexpr size_t SLICE = 512;
 size_t panels_of(const Gemm& g) { return (g.N + kernels().nr - 1) / kernels().nr; }
 size_t packed_floats(const Gemm& g) { return panels_of(g) * kernels().nr * g.K; }
 
-bool plain(const Epilogue& e) {
-  return !e.bias && !e.pre && e.activation == Activation::none;
-}
-
 Gemm slice_of(const Gemm& g, size_t k0, size_t k1) {
   Gemm slice = g;
   slice.K = k1 - k0;

@@ -118,6 +118,20 @@ GVX_TARGET static void pack_a(const Gemm& g, size_t row, size_t rows, size_t k0,
   }
 }
 
+/** c *= activation'(t), t = activation(t). */
+GVX_TARGET static void go_through(Activation activation, float* __restrict c, float* __restrict t, size_t n) {
+  if (activation == Activation::relu) {
+#pragma omp simd
+    for (size_t j = 0; j < n; j++) c[j] *= relu_derivative(t[j]), t[j] = relu_(t[j]);
+  } else if (activation == Activation::gelu) {
+#pragma omp simd
+    for (size_t j = 0; j < n; j++) c[j] *= gelu_derivative(t[j]), t[j] = gelu_(t[j]);
+  } else if (activation == Activation::quick_gelu) {
+#pragma omp simd
+    for (size_t j = 0; j < n; j++) c[j] *= quick_gelu_derivative(t[j]), t[j] = quick_gelu_(t[j]);
+  }
+}
+
 /** Finishes rows of C that are still in the nearest cache. */
 GVX_TARGET static void finish(const Gemm& g, size_t m0, size_t rows, size_t n0, size_t n) {
   const Epilogue& e = g.epilogue;
@@ -140,11 +154,18 @@ GVX_TARGET static void finish(const Gemm& g, size_t m0, size_t rows, size_t n0, 
 #pragma omp simd
       for (size_t j = 0; j < n; j++) c[j] = quick_gelu_(c[j]);
     }
+    if (e.through) go_through(e.slope_of, c, e.through + at, n);
+    if (e.row_factor) {
+      const float factor = e.row_factor[i];
+#pragma omp simd
+      for (size_t j = 0; j < n; j++) c[j] *= factor;
+    }
+    if (e.residual) {
+      const float* __restrict residual = e.residual + at;
+#pragma omp simd
+      for (size_t j = 0; j < n; j++) c[j] += residual[j];
+    }
   }
-}
-
-static bool has_epilogue(const Epilogue& e) {
-  return e.bias || e.pre || e.activation != Activation::none;
 }
 
 GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0, size_t m1, size_t p0, size_t p1) {
@@ -153,7 +174,7 @@ GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0
   const size_t rows_total = m1 - m0, panels_of_rows = (rows_total + MR - 1) / MR;
   const size_t blocks = std::max<size_t>(1, (g.K + DEPTH - 1) / DEPTH), depth_of_block = (g.K + blocks - 1) / blocks;
   const size_t panels_of_block = std::max<size_t>(1, L2_FLOATS / (NR * std::max<size_t>(1, depth_of_block)));
-  const bool finishing = has_epilogue(g.epilogue);
+  const bool finishing = !plain(g.epilogue);
   const bool in_place = g.a_col == 1 && (g.a_row % 1024 != 0 || rows_total < 8);
   for (size_t q0 = p0; q0 < p1; q0 += panels_of_block) {
     const size_t q1 = std::min(p1, q0 + panels_of_block);

@@ -7,12 +7,21 @@ namespace gvx {
 
 enum class Activation : int { none = 0, relu = 1, gelu = 2, quick_gelu = 3 };
 
-/** What happens to a row-major product C [M, N] before it is final; all pointers may be null. */
+/** What happens to a row-major product C [M, N] before it is final, in this order; all pointers may be null. */
 struct Epilogue {
-  const float* bias = nullptr;             // [N], added first
-  float* pre = nullptr;                    // [M, N], receives the value before the activation
+  const float* bias = nullptr;  // [N], added
+  float* pre = nullptr;         // [M, N], receives the value before the activation
   Activation activation = Activation::none;
+  // [M, N], what went into an activation: C is multiplied by the slope there, and the array receives its value
+  float* through = nullptr;
+  Activation slope_of = Activation::none;
+  const float* row_factor = nullptr;  // [M], multiplied
+  const float* residual = nullptr;    // [M, N], added
 };
+
+inline bool plain(const Epilogue& e) {
+  return !e.bias && !e.pre && e.activation == Activation::none && !e.through && !e.row_factor && !e.residual;
+}
 
 /** C [M, N] (+)= A [M, K] @ B [K, N]. A and B have any strides; rows of C are contiguous and `ldc` apart. */
 struct Gemm {

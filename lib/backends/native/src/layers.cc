@@ -54,56 +54,74 @@ void l2_normalize_grad(const float* dy, const float* y, const float* inverse, fl
   Pool::instance().range(rows, grain(n), [&](size_t b, size_t e) { kernels().l2_normalize_grad(dy + b * n, y + b * n, inverse + b, dx + b * n, e - b, n); });
 }
 
-static HeadTask head_at(const Attention& a, Heads q, Heads k, Heads v, size_t index, size_t from, size_t queries) {
-  const size_t sample = index / a.heads, column = index % a.heads * a.head_size;
+namespace {
+
+/** A sample's rows: queries from `query`, keys from `key`. */
+struct Sample {
+  size_t query, key, queries, keys;
+};
+Sample sample_of(const Attention& a, size_t index) {
+  if (!a.starts) return {index * a.queries, index * a.keys, a.queries, a.keys};
+  const size_t begin = static_cast<size_t>(a.starts[index]), n = static_cast<size_t>(a.starts[index + 1]) - begin;
+  return {begin, begin, n, n};
+}
+
+HeadTask head_at(const Attention& a, const Sample& s, Heads q, Heads k, Heads v, size_t head, size_t from, size_t queries) {
+  const size_t column = head * a.head_size;
   HeadTask t;
-  t.queries = queries, t.keys = a.keys, t.size = a.head_size;
+  t.queries = queries, t.keys = s.keys, t.size = a.head_size;
   t.scale = a.scale;
   t.visible = a.causal ? from + 1 : 0;
-  t.q = q.data + (sample * a.queries + from) * q.stride + column, t.q_stride = static_cast<ptrdiff_t>(q.stride);
-  t.k = k.data + sample * a.keys * k.stride + column, t.k_stride = static_cast<ptrdiff_t>(k.stride);
-  t.v = v.data + sample * a.keys * v.stride + column, t.v_stride = static_cast<ptrdiff_t>(v.stride);
+  t.q = q.data + (s.query + from) * q.stride + column, t.q_stride = static_cast<ptrdiff_t>(q.stride);
+  t.k = k.data + s.key * k.stride + column, t.k_stride = static_cast<ptrdiff_t>(k.stride);
+  t.v = v.data + s.key * v.stride + column, t.v_stride = static_cast<ptrdiff_t>(v.stride);
   t.y = nullptr, t.y_stride = 0;
   t.log_sum = nullptr;
   return t;
 }
 
+}  // namespace
+
 void attention(const Attention& a, Heads q, Heads k, Heads v, HeadsOut y, float* log_sum) {
-  const size_t blocks = (a.queries + QUERIES - 1) / QUERIES;
+  const size_t most = (a.queries + QUERIES - 1) / QUERIES;
   const double work = 2.0 * std::min(a.queries, QUERIES) * a.keys * a.head_size;
-  Pool::instance().range(a.batch * a.heads * blocks, static_cast<size_t>(WORTH / (work + 1)) + 1, [&](size_t begin, size_t end) {
+  Pool::instance().range(a.batch * a.heads * most, static_cast<size_t>(WORTH / (work + 1)) + 1, [&](size_t begin, size_t end) {
     static thread_local Scratch scratch;
     for (size_t i = begin; i < end; i++) {
-      const size_t index = i / blocks, block = i % blocks;
-      const size_t from = a.queries * block / blocks, n = a.queries * (block + 1) / blocks - from;
-      HeadTask t = head_at(a, q, k, v, index, from, n);
-      if (a.causal) t.keys = std::min(a.keys, from + n);  // nobody here sees more
-      t.y = y.data + (index / a.heads * a.queries + from) * y.stride + index % a.heads * a.head_size;
+      const size_t index = i / most / a.heads, head = i / most % a.heads, block = i % most;
+      const Sample s = sample_of(a, index);
+      const size_t blocks = (s.queries + QUERIES - 1) / QUERIES;
+      if (block >= blocks) continue;
+      const size_t from = s.queries * block / blocks, n = s.queries * (block + 1) / blocks - from;
+      HeadTask t = head_at(a, s, q, k, v, head, from, n);
+      if (a.causal) t.keys = std::min(s.keys, from + n);  // nobody here sees more
+      t.y = y.data + (s.query + from) * y.stride + head * a.head_size;
       t.y_stride = static_cast<ptrdiff_t>(y.stride);
-      t.log_sum = log_sum ? log_sum + index * a.queries + from : nullptr;
+      t.log_sum = log_sum ? log_sum + s.query * a.heads + head * s.queries + from : nullptr;
       kernels().attention_head(t, scratch.get(kernels().attention_scratch(n, t.keys, t.size)));
     }
   });
 }
 
 void attention_grad(const Attention& a, Heads dy, Heads q, Heads k, Heads v, const float* log_sum, HeadsOut dq, HeadsOut dk, HeadsOut dv) {
-  const size_t blocks = (a.queries + QUERIES - 1) / QUERIES;
   const double work = 5.0 * a.queries * a.keys * a.head_size;
   Pool::instance().range(a.batch * a.heads, static_cast<size_t>(WORTH / (work + 1)) + 1, [&](size_t begin, size_t end) {
     static thread_local Scratch scratch;
-    for (size_t index = begin; index < end; index++) {
-      const size_t sample = index / a.heads, column = index % a.heads * a.head_size;
+    for (size_t i = begin; i < end; i++) {
+      const size_t head = i % a.heads, column = head * a.head_size;
+      const Sample s = sample_of(a, i / a.heads);
+      const size_t blocks = (s.queries + QUERIES - 1) / QUERIES;
       for (size_t block = 0; block < blocks; block++) {
-        const size_t from = a.queries * block / blocks, n = a.queries * (block + 1) / blocks - from, row = sample * a.queries + from;
+        const size_t from = s.queries * block / blocks, n = s.queries * (block + 1) / blocks - from, row = s.query + from;
         HeadGradTask g;
-        g.forward = head_at(a, q, k, v, index, from, n);
-        g.forward.log_sum = const_cast<float*>(log_sum) + index * a.queries + from;
+        g.forward = head_at(a, s, q, k, v, head, from, n);
+        g.forward.log_sum = const_cast<float*>(log_sum) + s.query * a.heads + head * s.queries + from;
         g.dy = dy.data + row * dy.stride + column, g.dy_stride = static_cast<ptrdiff_t>(dy.stride);
         g.dq = dq.data + row * dq.stride + column, g.dq_stride = static_cast<ptrdiff_t>(dq.stride);
-        g.dk = dk.data + sample * a.keys * dk.stride + column, g.dk_stride = static_cast<ptrdiff_t>(dk.stride);
-        g.dv = dv.data + sample * a.keys * dv.stride + column, g.dv_stride = static_cast<ptrdiff_t>(dv.stride);
+        g.dk = dk.data + s.key * dk.stride + column, g.dk_stride = static_cast<ptrdiff_t>(dk.stride);
+        g.dv = dv.data + s.key * dv.stride + column, g.dv_stride = static_cast<ptrdiff_t>(dv.stride);
         g.accumulate = block > 0;
-        kernels().attention_head_grad(g, scratch.get(kernels().attention_scratch(n, a.keys, a.head_size)));
+        kernels().attention_head_grad(g, scratch.get(kernels().attention_scratch(n, s.keys, a.head_size)));
       }
     }
   });

@@ -54,15 +54,49 @@ struct HeadsOut {
   float* data;
   size_t stride;
 };
-/** causal: query i sees keys 0..i. */
+/**
+ * causal: query i sees keys 0..i. `starts` [batch + 1]: samples of different lengths one after the other, sample s in rows
+ * starts[s] to starts[s + 1]; queries and keys are then the longest, and lie in the same rows.
+ */
 struct Attention {
   size_t batch, heads, queries, keys, head_size;
   float scale;
   bool causal;
+  const int32_t* starts = nullptr;
 };
-/** log_sum [batch, heads, queries] is what the backward pass needs; it may be null. */
+/** log_sum [batch, heads, queries], a number a row and head, is what the backward pass needs; it may be null. */
 void attention(const Attention&, Heads q, Heads k, Heads v, HeadsOut y, float* log_sum);
 void attention_grad(const Attention&, Heads dy, Heads q, Heads k, Heads v, const float* log_sum, HeadsOut dq, HeadsOut dk, HeadsOut dv);
+
+/**
+ * A pre-norm transformer layer. x [rows, channels] are `samples` of equal length, or of the lengths that `starts` says.
+ * The activations that a backward pass needs go to Saved; what it can make again at little cost (layer norms, the
+ * activation of the MLP) is not kept.
+ */
+struct EncoderLayer {
+  size_t rows, channels, hidden, heads, samples, longest;
+  float scale, eps;
+  bool causal;
+  Activation activation;
+  const int32_t* starts;                          // [samples + 1] or null
+  const float *attention_factor, *mlp_factor;     // [rows] or null: factors of the two branches
+};
+/** Matrices are [out, in]. The same for the gradients. */
+template <class Number>
+struct EncoderWeights {
+  Number *norm1, *norm1_bias, *q, *q_bias, *k, *k_bias, *v, *v_bias, *out, *out_bias, *norm2, *norm2_bias, *fc1, *fc1_bias, *fc2, *fc2_bias;
+};
+struct EncoderSaved {
+  float *q, *k, *v, *attended, *middle;  // [rows, channels]
+  float* log_sum;                        // [rows * heads]
+  float* pre;                            // [rows, hidden], before the activation
+};
+/** Without `saved.pre` nothing is kept but q, k, v and attended, which serve as memory; the others may be null then. */
+void encoder_layer(const EncoderLayer&, const EncoderWeights<const float>&, const float* x, float* y, const EncoderSaved& saved);
+/** Numbers of memory that the backward pass works in. */
+size_t encoder_grad_work(const EncoderLayer&);
+/** Overwrites saved.pre. */
+void encoder_layer_grad(const EncoderLayer&, const EncoderWeights<const float>&, const float* x, const float* dy, const EncoderSaved& saved, float* dx, const EncoderWeights<float>& gradients, float* work);
 
 /** logits, noise [B, G, N] -> softmax over G of (logits + noise) / temperature, and its one-hot argmax when `hard`. */
 void assign_groups(const float* logits, const float* noise, float* soft, float* hard, size_t batch, size_t groups, size_t tokens, float temperature);

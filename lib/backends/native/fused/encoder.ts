@@ -1,0 +1,108 @@
+import type { Tensor } from '../../../tensor/tf.ts'
+import type { EncoderShape } from '../addon.ts'
+import type { NativeBackend } from '../backend.ts'
+import { holdArray, holdTensor, record, taping, tensorOf } from '../tape.ts'
+import { ACTIVATION, type Activation } from './linear.ts'
+
+/** Matrices are [out, in]. The order is that of `struct EncoderWeights` in src/ops.h. */
+export const ENCODER_WEIGHTS = [
+  'norm1',
+  'norm1Bias',
+  'q',
+  'qBias',
+  'k',
+  'kBias',
+  'v',
+  'vBias',
+  'out',
+  'outBias',
+  'norm2',
+  'norm2Bias',
+  'fc1',
+  'fc1Bias',
+  'fc2',
+  'fc2Bias',
+] as const
+export type EncoderWeights = Record<(typeof ENCODER_WEIGHTS)[number], Tensor>
+
+export type EncoderOptions = {
+  heads: number
+  activation: Activation
+  causal: boolean
+  eps: number
+  /** Lengths of samples that lie one after the other, x [R, C]; without it x is [B, N, C]. */
+  lengths?: Int32Array
+  /** What the attention and the MLP of each sample are multiplied by before they are added; null for 1. */
+  factors?: [attention: Float32Array | null, mlp: Float32Array | null]
+}
+
+/**
+ * A pre-norm transformer layer, forward and backward, as one operation. Kept for the backward pass are x, q, k, v, what
+ * attention gives, the sum after it and what goes into the activation; layer norms and the activation are made again.
+ */
+export function encoderLayer(
+  backend: NativeBackend,
+  x: Tensor,
+  weights: EncoderWeights,
+  options: EncoderOptions,
+): Tensor {
+  const { addon, buffers } = backend
+  const shape = shapeOf(x, weights, options)
+  const [rows, channels, hidden, heads] = shape
+  const arrays = ENCODER_WEIGHTS.map((name) => backend.values(weights[name]))
+  const out = buffers.take(x.size)
+  const matrices = [1, 1, 1, 1].map(() => buffers.take(rows * channels)) // q, k, v, attended
+  if (!taping()) {
+    addon.encoderLayer(...shape, arrays, backend.values(x), out, matrices)
+    for (const array of matrices) buffers.give(array)
+    return tensorOf(backend, x.shape, out)
+  }
+  const saved = [...matrices, buffers.take(rows * channels), buffers.take(rows * heads), buffers.take(rows * hidden)]
+  addon.encoderLayer(...shape, arrays, backend.values(x), out, saved)
+  const y = tensorOf(backend, x.shape, out)
+  const inputs = { x, ...weights }
+  const held = [...Object.values(inputs).map((t) => holdTensor(backend, t)), ...saved.map((a) => holdArray(backend, a))]
+  record('GvxEncoderLayer', inputs, y, held, (dy) => {
+    const work = buffers.take(addon.encoderGradWork(...shape))
+    const dx = buffers.take(x.size)
+    const gradients = arrays.map((array) => buffers.take(array.length))
+    addon.encoderLayerGrad(...shape, arrays, backend.values(x), backend.values(dy), saved, dx, gradients, work)
+    buffers.give(work)
+    const tensors = Object.fromEntries(
+      ENCODER_WEIGHTS.map((name, i) => [name, tensorOf(backend, weights[name].shape, gradients[i])]),
+    )
+    const made: Record<string, Tensor> = { ...tensors, x: tensorOf(backend, x.shape, dx) }
+    return Object.fromEntries(Object.entries(made).map(([name, tensor]) => [name, () => tensor]))
+  })
+  return y
+}
+
+function shapeOf(x: Tensor, { fc1 }: EncoderWeights, options: EncoderOptions): EncoderShape {
+  const { heads, activation, causal, eps, lengths, factors } = options
+  const channels = x.shape[x.rank - 1]!
+  const rows = x.size / channels
+  const samples = lengths ? lengths.length : x.shape[0]!
+  const longest = lengths ? lengths.reduce((a, b) => Math.max(a, b), 0) : x.shape[1]!
+  const starts = lengths ? new Int32Array(samples + 1) : null
+  lengths?.forEach((length, i) => {
+    starts![i + 1] = starts![i] + length
+  })
+  const ofRows = (ofSamples: Float32Array | null | undefined) =>
+    ofSamples ? Float32Array.from({ length: rows }, (_, row) => ofSamples[Math.floor(row / longest)]) : null
+  const scale = (channels / heads) ** -0.5
+  return [
+    rows,
+    channels,
+    fc1.shape[0]!,
+    heads,
+    samples,
+    longest,
+    scale,
+    eps,
+    causal ? 1 : 0,
+    ACTIVATION[activation],
+    starts,
+    ofRows(factors?.[0]),
+    ofRows(factors?.[1]),
+  ]
+}
