@@ -1,7 +1,15 @@
 import type { Store } from './open.ts'
 
 /** The views that an export holds: the contract with notebooks. */
-export const VIEWS = ['v_runs', 'v_metrics', 'v_params', 'v_evaluations', 'v_leaderboard'] as const
+export const VIEWS = [
+  'v_runs',
+  'v_metrics',
+  'v_params',
+  'v_evaluations',
+  'v_classes',
+  'v_baselines',
+  'v_leaderboard',
+] as const
 export type View = (typeof VIEWS)[number]
 
 /** The rows of a view, one at a time; of some runs only where the view knows runs. */

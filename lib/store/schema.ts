@@ -25,6 +25,12 @@ export const numberOf = (value: number | null, kind: number): number =>
 const kindName = (kind: string) =>
   `CASE ${kind} WHEN 0 THEN 'finite' WHEN 1 THEN 'nan' WHEN 2 THEN 'inf' ELSE '-inf' END`
 
+/** Whether `e` is the newest final evaluation of its run under its protocol. */
+const newestFinal = `e.purpose = 'final' AND NOT EXISTS (
+         SELECT 1 FROM evaluations n WHERE n.run = e.run AND n.dataset = e.dataset AND n.purpose = 'final'
+           AND n.protocol = e.protocol AND (n.t, n.id) > (e.t, e.id)
+       )`
+
 export const MIGRATIONS: readonly Migration[] = [
   {
     name: 'runs, metrics and evaluations',
@@ -253,6 +259,23 @@ SELECT (SELECT label FROM runs WHERE runs.config_hash = s.config_hash ORDER BY i
        group_concat('run' || s.id, ' ') AS runs
 FROM scores s JOIN means m USING (config_hash, dataset, protocol, metric)
 GROUP BY s.config_hash, s.dataset, s.protocol, s.metric;
+`,
+  },
+  {
+    name: 'classes and baselines of evaluations as views',
+    sql: `
+CREATE VIEW v_classes AS
+SELECT 'run' || e.run AS run, e.run AS number, e.step, e.dataset, e.purpose, p.hash AS protocol, c.key AS position,
+       c.value AS class, i.value AS iou, ${newestFinal} AS newest_final
+FROM evaluations e JOIN protocols p ON p.id = e.protocol JOIN runs r ON r.id = e.run,
+     json_each(e.class_names) c JOIN json_each(e.iou) i ON i.key = c.key
+WHERE r.removed IS NULL;
+
+CREATE VIEW v_baselines AS
+SELECT 'run' || e.run AS run, e.run AS number, e.step, e.dataset, e.purpose, p.hash AS protocol, b.key AS name,
+       b.value AS mIoU, ${newestFinal} AS newest_final
+FROM evaluations e JOIN protocols p ON p.id = e.protocol JOIN runs r ON r.id = e.run, json_each(e.baselines) b
+WHERE r.removed IS NULL;
 `,
   },
 ]

@@ -6,6 +6,7 @@ import { UserError } from '../../lib/core/errors.ts'
 import type { Update } from '../../lib/core/updates.ts'
 import { briefRuns, differingValues } from '../../lib/store/brief.ts'
 import { compareRuns } from '../../lib/store/compare.ts'
+import { VIEWS } from '../../lib/store/export.ts'
 import { leaderboard } from '../../lib/store/leaderboard.ts'
 import { noteRun, removeRun, restoreRun, tagRun, untagRun } from '../../lib/store/marks.ts'
 import { resolveRunName } from '../../lib/store/names.ts'
@@ -117,10 +118,26 @@ test('the view of the leaderboard says the same as the command', () => {
   })
 })
 
+test('the IoU of each class and the baselines stand in views, of the newest final evaluation', () => {
+  const store = read(stagesHome())
+  const ask = (sql: string) => store.db.prepare(sql).all()
+  expect(
+    ask("SELECT position, class, iou FROM v_classes WHERE run = 'run1' AND newest_final ORDER BY position"),
+  ).toEqual([
+    { position: 0, class: 'circle', iou: 0.44 },
+    { position: 1, class: 'star', iou: null },
+    { position: 2, class: 'grass', iou: 0.44 },
+  ])
+  expect(ask("SELECT name, mIoU FROM v_baselines WHERE run = 'run1' AND newest_final ORDER BY name")).toEqual([
+    { name: 'chance', mIoU: 0.03 },
+    { name: 'majority', mIoU: 0.1 },
+    { name: 'untrained', mIoU: 0.033 },
+  ])
+})
+
 test('every view can be read, and says NaN by its kind', () => {
   const store = read(stagesHome())
-  for (const view of ['v_runs', 'v_metrics', 'v_params', 'v_evaluations', 'v_leaderboard'])
-    expect(store.db.prepare(`SELECT count(*) FROM ${view}`).pluck().get()).toBeGreaterThan(0)
+  for (const view of VIEWS) expect(store.db.prepare(`SELECT count(*) FROM ${view}`).pluck().get()).toBeGreaterThan(0)
   expect(
     store.db.prepare("SELECT DISTINCT value, kind FROM v_metrics WHERE run = 'run5' AND name = 'eval/voc/mIoU'").all(),
   ).toEqual([{ value: null, kind: 'nan' }])
@@ -330,7 +347,7 @@ test('docs/database.md names every column of every view', () => {
   const docs = readFileSync(new URL('../../docs/database.md', import.meta.url), 'utf8')
   const store = read(emptyHome())
   const views = store.db.prepare("SELECT name FROM sqlite_schema WHERE type = 'view'").pluck().all() as string[]
-  expect(views).toHaveLength(5)
+  expect(views.sort()).toEqual([...VIEWS].sort())
   for (const view of views) {
     const row = docs.split('\n').find((text) => text.startsWith(`| \`${view}\` |`))
     const columns = store.db
