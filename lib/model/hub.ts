@@ -3,6 +3,7 @@ import { createReadStream, createWriteStream, existsSync, mkdirSync, renameSync,
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { downloadFile, type FileDownloadInfoOutput, fileDownloadInfo, HubApiError } from '@huggingface/hub'
 import { EXIT, messageOf, UserError } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
 
@@ -22,7 +23,7 @@ export type HubOptions = {
 
 /**
  * Fetches config.json and the weights of a model on the Hugging Face hub to `data/hub/<id>` and returns that folder. What
- * is there already is kept, what broke off goes on, and the weights are checked against the hash that the hub names.
+ * is there already is kept, what broke off goes on, and every file is checked against the hash that the hub names.
  *
  * @throws UserError when the hub does not answer, does not know the model, or sends something else
  */
@@ -38,52 +39,63 @@ export async function downloadFromHub(id: string, options: HubOptions): Promise<
 /** Returns whether the hub has the file; throws unless it is `optional`. */
 async function fetchFile(
   id: string,
-  name: string,
+  path: string,
   dir: string,
-  options: HubOptions,
+  { say, signal, env = process.env }: HubOptions,
   optional = false,
 ): Promise<boolean> {
-  const target = join(dir, name)
+  const target = join(dir, path)
   if (existsSync(target)) return true
-  const { HF_ENDPOINT, HF_TOKEN } = options.env ?? process.env
-  const url = `${(HF_ENDPOINT || 'https://huggingface.co').replace(/\/$/, '')}/${id}/resolve/main/${name}`
-  const authorization: Record<string, string> = HF_TOKEN ? { authorization: `Bearer ${HF_TOKEN}` } : {}
   const part = `${target}.part`
-  const have = existsSync(part) ? statSync(part).size : 0
-  const range: Record<string, string> = have > 0 ? { range: `bytes=${have}-` } : {}
+  const hubUrl = (env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
   const failed = (why: string, hint?: string) =>
-    new UserError(`${printable(url)}: ${why}.`, { hint, exitCode: EXIT.environment })
-  let response: Response
+    new UserError(`${printable(`${hubUrl}/${id}/${path}`)}: ${why}.`, { hint, exitCode: EXIT.environment })
+  const remote = {
+    repo: id,
+    path,
+    hubUrl,
+    accessToken: env.HF_TOKEN || undefined,
+    fetch: ((url, init) => fetch(url, { ...init, signal })) as typeof fetch,
+  }
   try {
-    const head = await fetch(url, {
-      method: 'HEAD',
-      headers: authorization,
-      redirect: 'manual',
-      signal: options.signal,
-    })
-    if (head.status === 404 && optional) return false
-    if (head.status === 401 || head.status === 403 || head.status === 404)
-      throw failed(`the hub answers ${head.status}`, 'check the id; HF_TOKEN opens models that are not public')
-    const hash = /^"?([0-9a-f]{64})"?$/.exec(head.headers.get('x-linked-etag') ?? '')?.[1] ?? null
-    response = await fetch(url, { headers: { ...authorization, ...range }, signal: options.signal })
-    if (!response.ok && response.status !== 416) throw failed(`the hub answers ${response.status}`)
-    if (response.status !== 416 && response.body) {
-      const resumed = response.status === 206
-      const total = Number(response.headers.get('content-length') ?? 0) + (resumed ? have : 0)
-      const body = Readable.fromWeb(response.body as never)
-      report(body, name, total, resumed ? have : 0, options.say)
-      await pipeline(body, createWriteStream(part, { flags: resumed ? 'a' : 'w' }))
-    }
-    if (hash && (await sha256(part)) !== hash) {
+    const info = await fileDownloadInfo(remote)
+    if (info === null) throw new HubApiError(hubUrl, 404)
+    await fetchRest(remote, info, part, say)
+    if (!(await isIntact(part, info))) {
       rmSync(part)
-      throw failed('what arrived has another checksum than the hub names', 'try again')
+      throw failed('what arrived has another size or checksum than the hub names', 'try again')
     }
   } catch (error) {
     if (error instanceof UserError) throw error
-    throw failed(messageOf(error), 'what has arrived is kept: the same command goes on')
+    if (!(error instanceof HubApiError))
+      throw failed(messageOf(error), 'what has arrived is kept: the same command goes on')
+    if (error.statusCode === 404 && optional) return false
+    throw failed(
+      `the hub answers ${error.statusCode}`,
+      error.statusCode < 500 ? 'check the id; HF_TOKEN opens models that are not public' : undefined,
+    )
   }
   renameSync(part, target)
   return true
+}
+
+const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
+
+/** Appends to `part` what it lacks. */
+async function fetchRest(
+  remote: Parameters<typeof downloadFile>[0],
+  info: FileDownloadInfoOutput,
+  part: string,
+  say: (text: string) => void,
+): Promise<void> {
+  const have = sizeOf(part)
+  if (have >= info.size && info.size > 0) return
+  // Over Xet's own protocol a file comes in pieces of its own; plain ranges of the same file go on anywhere.
+  const file = await downloadFile({ ...remote, downloadInfo: info, xet: false })
+  if (file === null) throw new HubApiError(String(remote.hubUrl), 404)
+  const body = Readable.fromWeb(file.slice(have).stream() as never)
+  report(body, remote.path, info.size, have, say)
+  await pipeline(body, createWriteStream(part, { flags: 'a' }))
 }
 
 /** A line for every tenth of a large file. */
@@ -98,8 +110,13 @@ function report(body: Readable, name: string, total: number, from: number, say: 
   })
 }
 
-async function sha256(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  await pipeline(createReadStream(path), hash)
-  return hash.digest('hex')
+/** Whether a file is the one the hub describes: its etag is the SHA-256 of a large file, or git's hash of a small one. */
+async function isIntact(file: string, { size, etag }: FileDownloadInfoOutput): Promise<boolean> {
+  if (sizeOf(file) !== size) return false
+  const expected = /^(?:W\/)?"?([0-9a-f]{64}|[0-9a-f]{40})"?$/.exec(etag)?.[1]
+  if (!expected) return true
+  const hash = createHash(expected.length === 64 ? 'sha256' : 'sha1')
+  if (expected.length === 40) hash.update(`blob ${size}\0`)
+  await pipeline(createReadStream(file), hash)
+  return hash.digest('hex') === expected
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -240,54 +240,106 @@ describe('the hub', () => {
   let server: Server
   let endpoint: string
   const seen: { path: string; range?: string; token?: string }[] = []
-  const weights = Buffer.from('weights of a model')
-  let hash = createHash('sha256').update(weights).digest('hex')
+  const weights = Buffer.from('weights of a model '.repeat(200_000))
+  const config = Buffer.from('{}')
+  const sha256 = createHash('sha256').update(weights).digest('hex')
+  const gitHash = createHash('sha1').update(`blob ${config.length}\0`).update(config).digest('hex')
+  const files: Record<string, { content: Buffer; etag: string }> = {
+    '/o/m/resolve/main/config.json': { content: config, etag: gitHash },
+    '/o/m/resolve/main/model.safetensors': { content: weights, etag: sha256 },
+    '/o/wrong/resolve/main/config.json': { content: config, etag: gitHash },
+    '/o/wrong/resolve/main/model.safetensors': { content: weights, etag: '0'.repeat(64) },
+    '/o/git/resolve/main/config.json': { content: config, etag: '0'.repeat(40) },
+    '/o/bin/resolve/main/config.json': { content: config, etag: gitHash },
+    '/o/bin/resolve/main/pytorch_model.bin': { content: weights, etag: sha256 },
+  }
+  /** Bytes of the next whole download after which the connection breaks off. */
+  let breakAt = Number.POSITIVE_INFINITY
+  /** Answers every range with the whole file, as a careless mirror does. */
+  let deaf = false
   beforeAll(async () => {
     server = createServer((request, response) => {
       const { range, authorization } = request.headers
-      if (request.method === 'GET') seen.push({ path: request.url!, range, token: authorization })
-      if (request.url === '/o/m/resolve/main/config.json') return void response.end('{}')
-      if (request.url !== '/o/m/resolve/main/model.safetensors') return void response.writeHead(404).end()
-      const from = Number(/bytes=(\d+)-/.exec(range ?? '')?.[1] ?? 0)
-      response.writeHead(from ? 206 : 200, { 'x-linked-etag': `"${hash}"` })
-      response.end(request.method === 'HEAD' ? undefined : weights.subarray(from))
+      seen.push({ path: request.url!, range, token: authorization })
+      if (request.url?.startsWith('/private/')) return void response.writeHead(401).end()
+      if (request.url?.startsWith('/broken/')) return void response.writeHead(503).end()
+      const file = files[request.url!]
+      if (!file) return void response.writeHead(404, { 'x-error-code': 'EntryNotFound' }).end()
+      const { content, etag } = file
+      const [from, to] = (/bytes=(\d+)-(\d+)/.exec(range ?? '')?.slice(1) ?? [0, content.length - 1]).map(Number)
+      const isProbe = range === 'bytes=0-0'
+      const headers = { etag: '"other"', 'x-linked-etag': `"${etag}"` }
+      const body = deaf && !isProbe ? content : content.subarray(from, to + 1)
+      if (range) response.writeHead(206, { ...headers, 'content-range': `bytes ${from}-${to}/${content.length}` })
+      else response.writeHead(200, { ...headers, 'content-length': content.length })
+      if (isProbe || body.length <= breakAt) return void response.end(body)
+      response.write(body.subarray(0, breakAt), () => response.destroy())
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   })
   afterAll(() => new Promise((resolve) => server.close(resolve)))
 
-  const options = (home: string) => ({
+  const options = (home: string, token = 'hf_secret') => ({
     home: join(dir, home),
     say: () => {},
     signal: new AbortController().signal,
-    env: { HF_ENDPOINT: endpoint, HF_TOKEN: 'secret' },
+    env: { HF_ENDPOINT: `${endpoint}/`, HF_TOKEN: token },
   })
 
   it('gives a model with its token, checked, and only once', async () => {
     const folder = await downloadFromHub('o/m', options('hub'))
-    expect(readFileSync(join(folder, 'model.safetensors'))).toEqual(weights)
-    expect(seen.every(({ token }) => token === 'Bearer secret')).toBe(true)
+    expect(readFileSync(join(folder, 'model.safetensors')).equals(weights)).toBe(true)
+    expect(seen.every(({ token }) => token === 'Bearer hf_secret')).toBe(true)
     const before = seen.length
     await downloadFromHub('o/m', options('hub'))
     expect(seen.length).toBe(before)
   })
 
-  it('goes on where a download broke off', async () => {
-    const folder = await downloadFromHub('o/m', options('resumed'))
-    rmSync(join(folder, 'model.safetensors'))
-    writeFileSync(join(folder, 'model.safetensors.part'), weights.subarray(0, 7))
-    await downloadFromHub('o/m', options('resumed'))
-    expect(seen.at(-1)!.range).toBe('bytes=7-')
-    expect(readFileSync(join(folder, 'model.safetensors'))).toEqual(weights)
+  it('gives the weights of torch where it has no others', async () => {
+    const folder = await downloadFromHub('o/bin', options('bin', ''))
+    expect(readFileSync(join(folder, 'pytorch_model.bin')).equals(weights)).toBe(true)
+    expect(seen.at(-1)!.token).toBeUndefined()
   })
 
-  it('is refused when the checksum differs or the model is not there', async () => {
-    const right = hash
-    hash = '0'.repeat(64)
-    await expect(downloadFromHub('o/m', options('wrong'))).rejects.toThrow(/another checksum/)
-    hash = right
-    await expect(downloadFromHub('o/none', options('none'))).rejects.toThrow(/answers 404/)
+  it('goes on where a download broke off', async () => {
+    breakAt = 3_000_000
+    await expect(downloadFromHub('o/m', options('resumed'))).rejects.toMatchObject({
+      hint: 'what has arrived is kept: the same command goes on',
+    })
+    breakAt = Number.POSITIVE_INFINITY
+    const folder = await downloadFromHub('o/m', options('resumed'))
+    const [, from] = /^bytes=(\d+)-/.exec(seen.at(-1)!.range!)!
+    expect(Number(from)).toBeGreaterThan(1_000_000)
+    expect(Number(from)).toBeLessThanOrEqual(3_000_000)
+    expect(readFileSync(join(folder, 'model.safetensors')).equals(weights)).toBe(true)
+  })
+
+  it.each([
+    ['the checksum of the weights differs', 'o/wrong', /another size or checksum/],
+    ['the hash of a small file differs', 'o/git', /another size or checksum/],
+    ['the model is not there', 'o/none', /the hub answers 404/],
+    ['the model is not public', 'private/m', /the hub answers 401/],
+    ['it is out of order', 'broken/m', /the hub answers 503/],
+  ])('is refused when %s', async (_, id, why) => {
+    const failed = downloadFromHub(id, options('refused'))
+    await expect(failed).rejects.toBeInstanceOf(UserError)
+    await expect(failed).rejects.toThrow(why)
+  })
+
+  it('does not splice a whole file onto a part of it', async () => {
+    const { home } = options('spliced')
+    mkdirSync(join(home, 'data/hub/o--m'), { recursive: true })
+    writeFileSync(join(home, 'data/hub/o--m/model.safetensors.part'), weights.subarray(0, 7))
+    deaf = true
+    await expect(downloadFromHub('o/m', options('spliced'))).rejects.toThrow(/another size or checksum/)
+    deaf = false
+    const folder = await downloadFromHub('o/m', options('spliced'))
+    expect(readFileSync(join(folder, 'model.safetensors')).equals(weights)).toBe(true)
+  })
+
+  it('says what is wrong with a token that is none', async () => {
+    await expect(downloadFromHub('o/m', options('token', 'secret'))).rejects.toThrow(/must start with 'hf_'/)
   })
 
   it('is asked only for what looks like owner/model', () => {
