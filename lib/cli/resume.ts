@@ -5,8 +5,8 @@ import { resolveRunName } from '../store/names.ts'
 import type { SweepPoint } from '../sweep/points.ts'
 import { sweepOfRuns } from '../sweep/spec.ts'
 import { defineCommand } from './command.ts'
-import { runSession, wantsData } from './session.ts'
-import { printSession, type SessionReport, withBoard } from './session-report.ts'
+import { requestOf, SESSION_OPTIONS } from './session-options.ts'
+import { printSession, runAndRank, type SessionReport } from './session-report.ts'
 
 type Args = { runs: string[]; force?: boolean; jobs?: number; detach?: boolean }
 
@@ -15,34 +15,14 @@ export default defineCommand<Args, SessionReport>({
   builder: (y) =>
     y
       .positional('runs', { type: 'string', array: true, demandOption: true, describe: 'Runs to go on with' })
-      .option('force', {
-        type: 'boolean',
-        describe: 'Take over runs of a machine that cannot be asked whether it lives',
-      })
-      .option('jobs', { alias: 'j', type: 'number', describe: 'Workers at a time; as many as fit when not given' })
-      .option('detach', { type: 'boolean', describe: 'Go on in the background; gvx watch shows it' }),
+      .option('force', SESSION_OPTIONS.force)
+      .option('jobs', SESSION_OPTIONS.jobs)
+      .option('detach', SESSION_OPTIONS.detach),
   async run(args, context) {
     const database = await context.store()
     const folders = args.runs.map((name) => openRun(context.home, `run${resolveRunName(database, name)}`))
     const runs = folders.map(({ identity }) => identity.id)
-    const session = await runSession(
-      {
-        sweep: sweepOfRuns(runs),
-        runs,
-        points: folders.map(pointOf),
-        retryFailed: true,
-        since: 0,
-        force: args.force ?? false,
-        jobs: args.jobs ?? null,
-        maxFailures: Number.POSITIVE_INFINITY,
-        plain: args.plain ?? false,
-        toStderr: wantsData(args),
-        dryRun: false,
-        detach: args.detach ?? false,
-      },
-      context,
-    )
-    return withBoard(session, context)
+    return runAndRank(requestOf(args, { sweep: sweepOfRuns(runs), runs, points: folders.map(pointOf) }), context)
   },
   print: printSession,
 })

@@ -1,15 +1,16 @@
 import { plural } from '../core/text.ts'
 import type { Cell, Context, Out } from './command.ts'
 import leaderboardCommand from './leaderboard.ts'
-import type { SessionData } from './session.ts'
+import { runSession, type SessionData, type SessionRequest } from './session.ts'
 
 type Board = Awaited<ReturnType<typeof leaderboardCommand.run>>
 
 /** A session with the ranking of its sweep's points, where any of them has been evaluated. */
 export type SessionReport = SessionData & { leaderboard: Board | null }
 
-/** Adds the leaderboard of the sweep: mean ± std over seeds, beside chance, the majority class and the untrained model. */
-export async function withBoard(session: SessionData, context: Context): Promise<SessionReport> {
+/** Runs a session and adds the leaderboard of its points: mean ± std over seeds, beside chance, the majority class and the untrained model. */
+export async function runAndRank(request: SessionRequest, context: Context): Promise<SessionReport> {
+  const session = await runSession(request, context)
   if (session.result === null || session.result.detached) return { ...session, leaderboard: null }
   const board = await leaderboardCommand.run(
     { metric: 'mIoU', runs: session.result.runs },

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT, messageOf } from '../core/errors.ts'
 import { plural } from '../core/text.ts'
-import type { Observe, PlannedPoint } from '../core/updates.ts'
+import type { Observe, PlannedPoint, RunStatus } from '../core/updates.ts'
 import { runDetached } from '../launch/detached.ts'
 import { localLauncher } from '../launch/local.ts'
 import { runsFolder } from '../run/folder.ts'
@@ -19,7 +19,7 @@ import type { SweepFile } from '../sweep/spec.ts'
 import type { Context } from './command.ts'
 import { openDisplay } from './display.ts'
 import { listenForOrders } from './orders.ts'
-import { FORMATS } from './print.ts'
+import { prune } from './prune.ts'
 import { screenActions } from './screen-actions.ts'
 
 /** What `gvx sweep`, `gvx train` and `gvx resume` ask for. */
@@ -28,7 +28,12 @@ export type SessionRequest = {
   points: SweepPoint[]
   /** The run that stands for each point, whatever other runs have its configuration: `gvx resume`. */
   runs?: string[]
-  retryFailed: boolean
+  /** Keys of all points that the sweep's file has; left out where there is no sweep file. */
+  fileKeys?: ReadonlySet<string> | null
+  /** Stops the runs of points that are gone from the file; `sure` does not ask. */
+  prune?: { sure: boolean } | null
+  /** Points that ended so are taken up again. */
+  retry: ReadonlySet<RunStatus>
   /** Runs made before do not count (`--rerun`), in ms since the epoch. */
   since: number
   force: boolean
@@ -50,18 +55,13 @@ export type SessionData = {
   result: SweepResult | null
 }
 
-/** Whether the command line asks for data in a format of its own rather than for something to read. */
-export const wantsData = (args: object): boolean =>
-  FORMATS.some((format) => (args as Record<string, unknown>)[format] === true)
-
 /** Plans, prepares the data, trains, and shows it all; the exit code is set on the context. */
 export async function runSession(request: SessionRequest, context: Context): Promise<SessionData> {
   const { sweep, points } = request
   const { home } = context
   const provenance = await readProvenance(['gvx', ...context.argv])
   const { runs, claims } = knownRuns(home, points, { force: request.force })
-  const retry = new Set(request.retryFailed ? (['failed'] as const) : [])
-  const options = { retry, since: request.since, commit: provenance.git.commit }
+  const options = { retry: request.retry, since: request.since, commit: provenance.git.commit }
   const plan = request.runs
     ? points.flatMap((point, i) =>
         planSweep(
@@ -71,6 +71,8 @@ export async function runSession(request: SessionRequest, context: Context): Pro
         ),
       )
     : planSweep(points, runs, options)
+  const fileKeys = request.fileKeys ?? null
+  if (request.prune) await prune(request, { points: plan.map(({ planned }) => planned), fileKeys }, context)
   const data = { sweep: sweep.id, question: sweep.spec.question, file: sweep.file, points: plan.map((e) => e.planned) }
   if (request.dryRun) return { ...data, result: null }
   if (request.detach) {
@@ -97,6 +99,7 @@ export async function runSession(request: SessionRequest, context: Context): Pro
       home,
       sweep,
       plan,
+      fileKeys,
       claims,
       launcher: localLauncher(),
       jobs,
@@ -139,21 +142,31 @@ async function leave(plan: PlanEntry[], result: SweepResult, request: SessionReq
   if (left > 0) await goOnInBackground(request, context)
 }
 
+/** Options that a session in the background must not carry out a second time. */
+const DONE_HERE = new Set(['--detach', '--rerun', '--prune', '--yes', '-y'])
+
 async function goOnInBackground({ sweep, since }: SessionRequest, { home, argv, say }: Context): Promise<void> {
   const folder = join(runsFolder(home), 'sweeps')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const log = join(folder, `${sweep.id}.log`)
-  const kept = argv.filter((arg) => arg !== '--detach' && arg !== '--rerun')
+  const kept = argv.filter((arg) => !DONE_HERE.has(arg))
   const args = [...kept, '--plain', '--home', home, ...(since > 0 ? ['--since', String(since)] : [])]
   const pid = await runDetached(args, log)
   say(`${sweep.name} goes on in the background (process ${pid}): gvx watch shows it, ${log} is its log`)
 }
 
-function setExitCode({ failed, stopped }: SweepResult, interrupted: 0 | 130 | 143, context: Context): void {
+function setExitCode(
+  { failed, stopped, stoppedEarly }: SweepResult,
+  interrupted: 0 | 130 | 143,
+  context: Context,
+): void {
   if (failed > 0) {
     context.setExit(EXIT.failedRuns)
     context.say(`${plural(failed, 'point')} failed: gvx logs RUN shows why, --retry failed tries again`)
   }
-  if (stopped > 0) context.say(`${plural(stopped, 'point')} stopped: the same command goes on with what is left`)
+  if (stopped > stoppedEarly)
+    context.say(`${plural(stopped - stoppedEarly, 'point')} stopped: the same command goes on with what is left`)
+  if (stoppedEarly > 0)
+    context.say(`${plural(stoppedEarly, 'point')} stopped early as hopeless: --retry stopped goes on with them`)
   if (interrupted !== 0) context.setExit(interrupted)
 }

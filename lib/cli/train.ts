@@ -1,8 +1,8 @@
 import { expandPoints } from '../sweep/points.ts'
 import { sweepOfOne } from '../sweep/spec.ts'
 import { defineCommand, withSet } from './command.ts'
-import { runSession, wantsData } from './session.ts'
-import { printSession, type SessionReport, withBoard } from './session-report.ts'
+import { requestOf, SESSION_OPTIONS } from './session-options.ts'
+import { printSession, runAndRank, type SessionReport } from './session-report.ts'
 
 type Args = {
   config: string
@@ -26,30 +26,15 @@ export default defineCommand<Args, SessionReport>({
       })
       .option('seed', { type: 'number', describe: 'Seed of initialisation, data order and noise' })
       .option('name', { type: 'string', describe: 'What the run is called' })
-      .option('dry-run', { alias: 'n', type: 'boolean', describe: 'Only say what would be done' })
-      .option('rerun', { type: 'boolean', describe: 'Train anew, even if a run with this configuration has finished' })
-      .option('since', { type: 'number', hidden: true })
-      .option('detach', { type: 'boolean', describe: 'Train in the background; gvx watch shows it' }),
+      .option('dry-run', SESSION_OPTIONS.dryRun)
+      .option('rerun', SESSION_OPTIONS.rerun)
+      .option('since', SESSION_OPTIONS.since)
+      .option('detach', SESSION_OPTIONS.detach),
   async run(args, context) {
     const sweep = sweepOfOne(args.config, args.name ?? null)
     const seed = args.seed === undefined ? [] : [`seed=${args.seed}`]
-    const session = await runSession(
-      {
-        sweep,
-        points: expandPoints(sweep, [...args.set, ...seed]),
-        retryFailed: true, // who asks for one run by name wants it, whatever became of it before
-        since: args.rerun ? Date.now() : (args.since ?? 0),
-        force: false,
-        jobs: 1,
-        maxFailures: 1,
-        plain: args.plain ?? false,
-        toStderr: wantsData(args),
-        dryRun: args.dryRun ?? false,
-        detach: args.detach ?? false,
-      },
-      context,
-    )
-    return withBoard(session, context)
+    const points = expandPoints(sweep, [...args.set, ...seed])
+    return runAndRank(requestOf(args, { sweep, points, jobs: 1, maxFailures: 1 }), context)
   },
   print: printSession,
 })

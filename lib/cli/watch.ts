@@ -4,6 +4,7 @@ import { plural } from '../core/text.ts'
 import type { Observe, PlannedPoint, RunStatus, Update } from '../core/updates.ts'
 import { localLauncher } from '../launch/local.ts'
 import { cancelRun, stopRun } from '../launch/signal.ts'
+import { overruleEarlyStop } from '../run/early-stop.ts'
 import { openRun, type RunIdentity } from '../run/folder.ts'
 import { hasEnded } from '../run/status.ts'
 import { briefRuns, differingValues, type RunBrief } from '../store/brief.ts'
@@ -191,8 +192,10 @@ function summaryOf(status: ReadonlyMap<string, RunStatus>): Update {
 
 /** A worker for a run that has ended, started from the screen; it takes the share of one among all that run. */
 async function goOnWith(run: string, store: Store): Promise<void> {
+  const folder = openRun(store.home, run)
+  overruleEarlyStop(folder.dir, Date.now())
   const live = briefRuns(store).filter(({ status }) => !hasEnded(status)).length
-  await localLauncher().start(openRun(store.home, run), { threads: threadsEach(live + 1, thisMachine()) })
+  await localLauncher().start(folder, { threads: threadsEach(live + 1, thisMachine()) })
 }
 
 function endAll(

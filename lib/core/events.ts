@@ -54,6 +54,7 @@ export type RunFinished = {
   step: number
   /** `stopped`: asked to stop and resumable; `preempted`: the same, asked by the machine's owner. */
   status: 'finished' | 'stopped' | 'failed' | 'preempted'
+  /** Why it failed, or why a sweep stopped it before its end. */
   error: string | null
 }
 

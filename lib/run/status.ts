@@ -11,7 +11,7 @@ export type RunState = {
   /** Step of the newest checkpoint, or null. */
   checkpoint: number | null
   attempts: number
-  /** Why it failed. */
+  /** Why it failed, or why a sweep stopped it early. */
   error: string | null
 }
 

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { EXIT, type ExitCode, messageOf, UserError } from '../core/errors.ts'
+import { readEarlyStop } from './early-stop.ts'
 import { openRunFolder } from './folder.ts'
 import { openEventLog, startHeartbeat } from './log.ts'
 import { listenForStop } from './stop.ts'
@@ -20,7 +21,8 @@ export async function runWorker(runDir: string, options: { force?: boolean } = {
     const ended = await trainRun({ run, log, signal: stop.signal, progress })
     if (log.fenced()) return EXIT.ok // a newer attempt speaks for the run now
     const status = ended === 'finished' ? 'finished' : (stop.reason() ?? 'stopped')
-    log.emit({ type: 'run.finished', step: progress.step, status, error: null })
+    const error = status === 'stopped' ? readEarlyStop(run.dir) : null
+    log.emit({ type: 'run.finished', step: progress.step, status, error })
     return status === 'preempted' ? EXIT.preempted : EXIT.ok
   } catch (error) {
     if (log.fenced()) return EXIT.ok

@@ -1,4 +1,5 @@
 import { lastAttempt } from '../run/attempt.ts'
+import { readEarlyStop } from '../run/early-stop.ts'
 import { listRuns, nextClaim } from '../run/folder.ts'
 import { followRun } from '../run/follow.ts'
 import { readMarks } from '../store/marks.ts'
@@ -24,6 +25,7 @@ export function knownRuns(home: string, points: readonly SweepPoint[], { force =
       commit: git.commit,
       created,
       host: lastAttempt(dir)?.process.host ?? null,
+      givenUp: readEarlyStop(dir),
       state: followRun(dir, { force })(),
     }))
   return { runs, claims }

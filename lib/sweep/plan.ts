@@ -14,11 +14,13 @@ export type KnownRun = {
   created: number
   /** Machine of its newest attempt, or null before the first. */
   host: string | null
+  /** Why a sweep gave it up before its end, or null. */
+  givenUp: string | null
   state: RunState
 }
 
 export type PlanOptions = {
-  /** Ended points that are taken up again; unfinished ones (stopped, preempted, lost) always are. */
+  /** Ended points that are taken up again. Unfinished ones (stopped, preempted, lost) always are, unless `earlyStop` ended them. */
   retry?: ReadonlySet<RunStatus>
   /** Runs made before this moment (milliseconds since the epoch) do not count: everything is trained anew. */
   since?: number
@@ -75,6 +77,11 @@ function decide(all: readonly KnownRun[], { retry, since = 0, commit }: PlanOpti
       return { action: 'skip', reason: `${why} (--retry failed tries it again)`, run: id }
     }
     default:
+      if (best.givenUp !== null) {
+        const why = `given up as ${id}: ${best.givenUp}`
+        if (retry?.has('stopped')) return { action: 'retry', reason: `${why}; ${whereFrom(state)}`, run: id }
+        return { action: 'skip', reason: `${why} (--retry stopped goes on with it)`, run: id }
+      }
       return { action: 'resume', reason: `${state.status} as ${id}, ${whereFrom(state)}`, run: id }
   }
 }

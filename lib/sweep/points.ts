@@ -47,6 +47,16 @@ export function expandPoints(sweep: SweepFile, sets: readonly string[] = []): Sw
   return left
 }
 
+/** Keys of all points of the file as it stands, whatever a command line makes of it; null when it needs a `--set` to be complete. */
+export function keysOfFile(sweep: SweepFile): ReadonlySet<string> | null {
+  try {
+    return new Set(expandPoints(sweep).map(({ key }) => key))
+  } catch (error) {
+    if (error instanceof UserError) return null
+    throw error
+  }
+}
+
 /**
  * The points that `--only` asks for: labels, and `key=value` terms. Terms of one key widen the choice, terms of
  * different keys narrow it.

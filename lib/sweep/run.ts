@@ -4,13 +4,15 @@ import { plural } from '../core/text.ts'
 import type { Observe, PlannedPoint } from '../core/updates.ts'
 import type { Launcher } from '../launch/launcher.ts'
 import { cancelRun, stopRun } from '../launch/signal.ts'
+import { overruleEarlyStop, readEarlyStop, recordEarlyStop } from '../run/early-stop.ts'
 import { claimPoint, openRun, type RunFolder } from '../run/folder.ts'
 import type { Provenance } from '../run/provenance.ts'
 import { hasEnded } from '../run/status.ts'
 import { lastWords, readWorkerLog } from '../run/worker-log.ts'
 import { pointIdentity } from './known.ts'
+import { createJudge } from './median.ts'
 import type { PlanEntry } from './plan.ts'
-import { recordSweep, vanishedPoints } from './record.ts'
+import { isPruned, recordSweep, vanishedPoints } from './record.ts'
 import type { SweepFile } from './spec.ts'
 import { isAbandoned, launchTask, openTask, refreshTask, type Task } from './task.ts'
 
@@ -24,6 +26,8 @@ export type SweepOptions = {
   home: string
   sweep: SweepFile
   plan: readonly PlanEntry[]
+  /** Keys of all points that the sweep's file has; null where nobody can tell, or there is no such file. */
+  fileKeys?: ReadonlySet<string> | null
   /** Of `knownRuns`, for the points that are new. */
   claims: ReadonlyMap<string, number>
   launcher: Launcher
@@ -48,6 +52,8 @@ export type SweepOptions = {
 type Ending = 'finished' | 'failed' | 'stopped' | 'skipped'
 export type SweepResult = Record<Ending, number> & {
   detached: boolean
+  /** How many of the stopped points were given up by the sweep's own rule. */
+  stoppedEarly: number
   /** The runs that stand for the points, `run12`, whichever sweep made them. */
   runs: string[]
 }
@@ -57,18 +63,24 @@ export type SweepResult = Record<Ending, number> & {
  * own, so the end of this one, however violent, stops none of them; the next `runSweep` finds them running.
  */
 export async function runSweep(options: SweepOptions): Promise<SweepResult> {
-  const { home, sweep, plan, jobs, observe, order, pollMs = 250 } = options
+  const { home, sweep, plan, jobs, order, fileKeys = null, pollMs = 250 } = options
   const points = plan.map(({ planned }) => ({ ...planned }))
+  const judge = sweep.spec.earlyStop ? createJudge(sweep.spec.earlyStop, sweep.spec.metric) : null
+  const observe: Observe = (update) => {
+    judge?.observe(update)
+    options.observe(update)
+  }
   const queue = plan.filter(({ planned }) => planned.action !== 'skip' && planned.action !== 'running')
   const tasks: Task[] = []
   const endings = new Map<string, Ending>()
   let failures = 0
+  let stoppedEarly = 0
   let wishes: string[] = []
   let urged = 'go' as Order
 
-  const gone = vanishedPoints(home, sweep)
+  const gone = vanishedPoints(home, sweep, { points, fileKeys })
   observe({ type: 'session', title: sweep.name, question: sweep.spec.question, file: sweep.file, jobs, points })
-  recordSweep(home, sweep, points)
+  recordSweep(home, sweep, { points, fileKeys }, { begins: true })
   for (const { key, run } of gone) say('info', `${key} is no longer in the file; ${run} is left alone`)
   for (const entry of plan) {
     if (entry.planned.action === 'skip') showSkipped(entry)
@@ -77,14 +89,14 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
 
   while (queue.length > 0 || tasks.length > 0) {
     obey(order())
-    if ((urged as Order) === 'detach') return { ...count(), detached: true, runs: runsOf(points) }
+    if ((urged as Order) === 'detach') return { ...count(), stoppedEarly, detached: true, runs: runsOf(points) }
     wishes = [...wishes, ...(options.takeRetries?.() ?? [])].filter((run) => !requeue(run))
     while (queue.length > 0 && tasks.length < jobs) await begin(queue.shift()!)
     for (const task of [...tasks]) await look(task)
     if (tasks.length > 0) await sleep(pollMs)
   }
   observe({ type: 'session.done', ...count() })
-  return { ...count(), detached: false, runs: runsOf(points) }
+  return { ...count(), stoppedEarly, detached: false, runs: runsOf(points) }
 
   function obey(wish: Order): void {
     if (wish === 'go' || wish === urged || urged === 'cancel') return
@@ -97,7 +109,13 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
 
   /** Makes the run of a point, or finds the one that somebody made meanwhile, and sees that a worker is on it. */
   async function begin(entry: PlanEntry): Promise<void> {
+    const { key } = entry.planned
+    if (isPruned(home, sweep, key)) {
+      say('info', `${key} was taken out of the sweep meanwhile`)
+      return void endings.set(key, 'stopped')
+    }
     const { folder, mine } = folderOf(entry)
+    if (entry.planned.run !== null) overruleEarlyStop(folder.dir, Date.now()) // in the plan, so somebody wants it
     const task = takeUp(entry, folder)
     const idle = hasEnded(task.state.status) ? task.state.status !== 'finished' : task.state.status === 'queued'
     if (mine && idle) await launchTask(task, options)
@@ -112,12 +130,12 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   }
 
   function takeUp(entry: PlanEntry, folder: RunFolder): Task {
-    const task = openTask(entry, folder, options)
+    const task = openTask(entry, folder, { observe, force: options.force })
     options.ingest(folder.dir)
     tasks.push(task)
     const point = points.find(({ key }) => key === entry.planned.key)!
     point.run = folder.identity.id
-    recordSweep(home, sweep, points)
+    recordSweep(home, sweep, { points, fileKeys })
     return task
   }
 
@@ -127,16 +145,31 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
     if (ended) return settle(task)
     if (urged === 'go') {
       if (isAbandoned(task)) await launchTask(task, options)
+      else giveUpHopeless(task)
     } else if (!urge(task)) drop(task, 'stopped')
+  }
+
+  /** Asks the worker of a run to end that the judge holds for hopeless; who asked for the run by name is not overruled. */
+  function giveUpHopeless(task: Task): void {
+    const { folder, entry } = task
+    const reason = task.state.status === 'running' && !task.givenUp ? judge?.verdict(folder.identity.id) : null
+    if (!reason || !recordEarlyStop(folder.dir, reason, Date.now())) return
+    task.givenUp = true
+    if (signal(() => stopRun(folder))) say('info', `${entry.planned.key}: ${reason}`)
   }
 
   /** Passes the wish on to the worker. False when there is nobody who could hear it. */
   function urge(task: Task): boolean {
     if (task.urged === urged) return true
+    const heard = signal(() => (urged === 'stop' ? stopRun(task.folder) : cancelRun(task.folder)))
+    if (heard) task.urged = urged
+    return heard || task.worker !== null // a worker that has not claimed its run yet hears it at the next look
+  }
+
+  /** Whether a signal reached a worker; that it is on another machine is said. */
+  function signal(send: () => boolean): boolean {
     try {
-      const heard = urged === 'stop' ? stopRun(task.folder) : cancelRun(task.folder)
-      if (heard) task.urged = urged
-      return heard || task.worker !== null // a worker that has not claimed its run yet hears it at the next look
+      return send()
     } catch (error) {
       if (!(error instanceof UserError)) throw error
       say('warning', error.message)
@@ -147,8 +180,10 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   async function settle(task: Task): Promise<void> {
     const { status, error } = task.state
     if (status === 'finished') return drop(task, 'finished')
+    const givenUp = status !== 'failed' && readEarlyStop(task.folder.dir) !== null
+    if (givenUp) stoppedEarly += 1
     const failed = status === 'failed' || (status === 'lost' && urged !== 'cancel')
-    if (!failed) return drop(task, 'stopped')
+    if (!failed || givenUp) return drop(task, 'stopped')
     const why = error ?? `its process is gone: ${lastWords(readWorkerLog(task.folder.dir)) ?? 'it printed nothing'}`
     if (urged === 'go' && task.retries < sweep.spec.retry) {
       task.retries += 1
@@ -188,7 +223,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   /** A point that needs no work still shows what its run found; one that failed before counts as failed. */
   function showSkipped(entry: PlanEntry): void {
     const folder = openRun(home, entry.planned.run!)
-    const { state } = openTask(entry, folder, options)
+    const { state } = openTask(entry, folder, { observe, force: options.force })
     options.ingest(folder.dir)
     endings.set(entry.planned.key, state.status === 'failed' ? 'failed' : 'skipped')
   }

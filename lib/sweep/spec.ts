@@ -45,7 +45,20 @@ const sweepSchema = z.strictObject({
     })
     .prefault({}),
   retry: z.int().min(0).max(10).default(0).describe('How often a point that fails is tried again within one sweep'),
+  earlyStop: z
+    .strictObject({
+      rule: z
+        .enum(['median'])
+        .describe('Stop a run whose best is worse than the median of the finished runs at its step'),
+      after: z.int().min(1).describe('Steps that every run may make'),
+      minRuns: z.int().min(1).default(3).describe('Finished runs that there must be before any is stopped'),
+    })
+    .optional()
+    .describe('Ends runs that are hopeless by the metric; off when left out'),
 })
+
+/** What a sweep file may say, as JSON schema. */
+export const sweepJsonSchema = (): JsonSchema => z.toJSONSchema(sweepSchema, { io: 'input' }) as JsonSchema
 
 type SweepSpec = z.output<typeof sweepSchema>
 
@@ -91,7 +104,7 @@ function checkSweep(yaml: YamlFile, file: string): SweepFile {
   if (!result.success)
     throw explainIssues(result.error.issues, {
       value: yaml.value,
-      jsonSchema: z.toJSONSchema(sweepSchema, { io: 'input' }) as JsonSchema,
+      jsonSchema: sweepJsonSchema(),
       where: yaml.where,
       hint: 'experiments/ablations/stages.yaml is an example of a sweep',
     })

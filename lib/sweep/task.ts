@@ -18,6 +18,8 @@ export type Task = {
   /** Since when the task waits for somebody to begin, in milliseconds since the epoch. */
   since: number
   retries: number
+  /** The worker has been told that the run is hopeless. */
+  givenUp: boolean
   /** The last wish of the user that reached the worker. */
   urged: string
 }
@@ -39,7 +41,18 @@ export function openTask(
   for (const batch of events) observe({ type: 'run.events', run, events: batch })
   observe({ type: 'run.status', run, status: state.status, reason: state.error })
   const after = Math.max(0, state.attempts - 1)
-  return { entry, folder, follow, state, after, worker: null, since: Date.now(), retries: 0, urged: 'go' }
+  return {
+    entry,
+    folder,
+    follow,
+    state,
+    after,
+    worker: null,
+    since: Date.now(),
+    retries: 0,
+    givenUp: false,
+    urged: 'go',
+  }
 }
 
 /** Starts a worker for the task's run; what earlier attempts came to is of no interest from here on. */

@@ -25,7 +25,8 @@ export type Row = {
 export function rowsOf(state: LabState): Row[] {
   const planned = state.points.map((point): Row => {
     const run = point.run === null ? null : (state.runs.get(point.run) ?? null)
-    const skipped = point.action === 'skip'
+    // what is left out because it failed or was given up says so
+    const skipped = point.action === 'skip' && (run === null || run.status === 'finished')
     const status = skipped ? 'finished' : (run?.status ?? 'queued')
     const totalSteps = run?.totalSteps || point.totalSteps
     return {

@@ -11,7 +11,7 @@ import { followRun } from '../../lib/run/follow.ts'
 import { livenessOf } from '../../lib/run/process.ts'
 import { knownRuns } from '../../lib/sweep/known.ts'
 import { type PlanOptions, planSweep } from '../../lib/sweep/plan.ts'
-import { expandPoints } from '../../lib/sweep/points.ts'
+import { expandPoints, keysOfFile, onlyPoints } from '../../lib/sweep/points.ts'
 import { runSweep, type SweepOptions } from '../../lib/sweep/run.ts'
 import { loadSweep } from '../../lib/sweep/spec.ts'
 import { temporaryFolder } from '../run/temporary.ts'
@@ -38,10 +38,11 @@ afterEach(async () => {
 export function sweep(
   home: string,
   file: string,
-  over: Partial<SweepOptions> & { sets?: string[]; planOptions?: PlanOptions } = {},
+  over: Partial<SweepOptions> & { sets?: string[]; only?: string[]; planOptions?: PlanOptions } = {},
 ) {
   const loaded = loadSweep(file)
-  const points = expandPoints(loaded, over.sets)
+  const all = expandPoints(loaded, over.sets)
+  const points = over.only ? onlyPoints(all, over.only) : all
   const { runs, claims } = knownRuns(home, points, { force: over.force })
   const plan = planSweep(points, runs, over.planOptions)
   const updates: Update[] = []
@@ -49,6 +50,7 @@ export function sweep(
     home,
     sweep: loaded,
     plan,
+    fileKeys: keysOfFile(loaded),
     claims,
     launcher: localLauncher(FAKE_WORKER),
     jobs: 2,

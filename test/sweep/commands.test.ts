@@ -1,14 +1,18 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { listenForOrders } from '../../lib/cli/orders.ts'
+import type { Order } from '../../lib/sweep/run.ts'
 import { gvx } from '../cli/gvx.ts'
 import { temporaryFolder } from '../run/temporary.ts'
-import { sweep, sweepFolder } from './bench.ts'
+import { openSession } from '../tui/pty.ts'
+import { states, sweep, sweepFolder, until } from './bench.ts'
 import { inlineWorkers } from './inline-worker.ts'
 
 // The built gvx is started as a process, and the machine may be busy with others.
 vi.setConfig({ testTimeout: 120_000 })
+
+const GVX = resolve(import.meta.dirname, '../../bin/gvx.js')
 
 test('gvx sweep -n says for every point what would be done and why, and does nothing', async () => {
   const { home, file } = sweepFolder()
@@ -49,6 +53,65 @@ test.each([
   const { code, stderr } = await gvx(argv, { home: temporaryFolder() })
   expect(code).toBe(2)
   expect(stderr).toMatch(message)
+})
+
+/** A sweep whose points `one` have finished and whose points `two` are at work and gone from the file. */
+async function vanishedAtWork(): Promise<{ home: string; file: string }> {
+  const { home, file } = sweepFolder()
+  await sweep(home, file, { launcher: inlineWorkers(), only: ['one'] }).result
+  process.env.GVX_FAKE_MS = '200'
+  try {
+    let order: Order = 'go'
+    const { result } = sweep(home, file, { order: () => order, jobs: 4 })
+    await until(() => states(home).filter(({ status }) => status === 'running').length === 2)
+    order = 'detach'
+    await result
+  } finally {
+    delete process.env.GVX_FAKE_MS
+  }
+  writeFileSync(file, readFileSync(file, 'utf8').replace('  two: { model.stages: 2 }\n', ''))
+  return { home, file }
+}
+
+const AT_WORK = ['finished', 'finished', 'running', 'running']
+const STOPPED = ['finished', 'finished', 'stopped', 'stopped']
+
+test('--prune stops the runs of points that are gone from the file, but only when somebody says so', async () => {
+  const { home, file } = await vanishedAtWork()
+  const statuses = () => states(home).map(({ status }) => status)
+  const unasked = await gvx(['sweep', file, '--prune'], { home })
+  expect(unasked).toMatchObject({ code: 2, stdout: '' })
+  expect(unasked.stderr).toMatch(
+    /2 points gone from the file: two\/seed=0 \(run3\), two\/seed=1 \(run4\)\n.*nobody to ask/,
+  )
+  const planned = await gvx(['sweep', file, '--prune', '-n'], { home })
+  expect(planned.stderr).toMatch(/--prune would stop two\/seed=0 \(run3\), two\/seed=1 \(run4\)/)
+  expect(statuses()).toEqual(AT_WORK)
+
+  expect(await gvx(['sweep', file, '--prune', '--yes'], { home })).toMatchObject({ code: 0 })
+  await until(() => !statuses().includes('running'))
+  expect(statuses()).toEqual(STOPPED)
+  const after = await gvx(['sweep', file, '--prune'], { home })
+  expect(after).toMatchObject({ code: 0 })
+  expect(after.stderr).toMatch(/no point is gone from the file/)
+  expect(after.stdout).not.toMatch(/two\//)
+})
+
+test('on a terminal --prune asks first', async () => {
+  const { home, file } = await vanishedAtWork()
+  const statuses = () => states(home).map(({ status }) => status)
+  const answer = async (text: string) => {
+    const session = openSession(GVX, ['sweep', file, '--prune', '--home', home, '--plain'], { columns: 100, rows: 24 })
+    await session.until(/stop two\/seed=0 \(run3\), two\/seed=1 \(run4\)\? \[y\/N\]/)
+    session.type(text)
+    expect(await session.exited).toMatchObject({ exitCode: 0 })
+    return session.frame().join('\n')
+  }
+  expect(await answer('\r')).toMatch(/they are left alone/)
+  expect(statuses()).toEqual(AT_WORK)
+  expect(await answer('y\r')).toMatch(/run3 finishes its step/)
+  await until(() => !statuses().includes('running'))
+  expect(statuses()).toEqual(STOPPED)
 })
 
 test('gvx train plans a single point with its seed', async () => {

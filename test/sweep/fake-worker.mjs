@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const [lib, dir, force] = process.argv.slice(2)
 const load = (file) => import(`${lib}/${file}.js`)
 const { latestCheckpoint, saveCheckpoint } = await load('run/checkpoint')
+const { readEarlyStop } = await load('run/early-stop')
 const { openRunFolder, readRunConfig } = await load('run/folder')
 const { openEventLog } = await load('run/log')
 const { startedAt, thisProcess } = await load('run/process')
@@ -13,7 +14,7 @@ const { listenForStop } = await load('run/stop')
 
 const stop = listenForStop()
 const { identity } = openRunFolder(dir)
-const { train, seed } = readRunConfig(dir)
+const { train, seed, model } = readRunConfig(dir)
 const log = openEventLog(dir, { force: force === '--force' })
 const me = thisProcess()
 let step = latestCheckpoint(dir).checkpoint?.step ?? 0
@@ -38,12 +39,12 @@ while (step < train.steps) {
   if (log.fenced()) process.exit(0)
   await sleep(Number(process.env.GVX_FAKE_MS ?? 2))
   step += 1
-  log.emit({ type: 'metric', step, values: { 'train/loss': 1 / step } })
+  log.emit({ type: 'metric', step, values: { 'train/loss': model.stages / step } })
   if (process.env.GVX_FAKE_FAIL === String(seed) && step >= train.steps / 2) end('failed', `${basename(dir)} broke`)
   if (step % train.checkpointEvery === 0) save()
   if (stop.reason()) {
     save()
-    end(stop.reason())
+    end(stop.reason(), stop.reason() === 'stopped' ? readEarlyStop(dir) : null)
   }
 }
 save()

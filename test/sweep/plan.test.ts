@@ -28,6 +28,7 @@ const run = (
   commit: null,
   created: n,
   host: null,
+  givenUp: null,
   state: { ...NOTHING_YET, status, step: 5, attempts: 1, error: status === 'failed' ? 'it broke' : null },
   ...over,
 })
@@ -51,6 +52,22 @@ test('a lost run goes on from its checkpoint', () => {
   const planned = planOne([{ ...lost, state: { ...lost.state, checkpoint: 300 } }])
   expect(planned.reason).toBe('lost as run1, from its checkpoint of step 300')
 })
+
+test.each(['stopped', 'lost', 'preempted'] as const)(
+  'a run that was given up and is %s is taken up only when asked',
+  (status) => {
+    const runs = [run(1, 'a', 0, status, { givenUp: 'early stop: hopeless' })]
+    expect(planOne(runs)).toMatchObject({
+      action: 'skip',
+      reason: 'given up as run1: early stop: hopeless (--retry stopped goes on with it)',
+    })
+    expect(planOne(runs, { retry: new Set(['stopped']) })).toMatchObject({
+      action: 'retry',
+      reason: 'given up as run1: early stop: hopeless; from the beginning',
+      run: 'run1',
+    })
+  },
+)
 
 test('a failed point is tried again when asked, in the same run', () => {
   const options = { retry: new Set<RunStatus>(['failed']) }

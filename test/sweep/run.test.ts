@@ -1,10 +1,13 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
+import type { Update } from '../../lib/core/updates.ts'
 import { localLauncher } from '../../lib/launch/local.ts'
 import { listRuns, openRun } from '../../lib/run/folder.ts'
 import { followRun } from '../../lib/run/follow.ts'
+import { prunePoints } from '../../lib/sweep/record.ts'
 import type { Order } from '../../lib/sweep/run.ts'
+import { loadSweep } from '../../lib/sweep/spec.ts'
 import { states, sweep, sweepFolder, until } from './bench.ts'
 import { inlineWorkers } from './inline-worker.ts'
 
@@ -19,6 +22,7 @@ test('a sweep trains every point once, and the second time skips them all', asyn
     failed: 0,
     stopped: 0,
     skipped: 0,
+    stoppedEarly: 0,
     detached: false,
     runs: ['run1', 'run2', 'run3', 'run4'],
   })
@@ -114,6 +118,35 @@ test('points that the file no longer has are named and left alone', async () => 
     'two/seed=0 is no longer in the file; run3 is left alone',
     'two/seed=1 is no longer in the file; run4 is left alone',
   ])
+})
+
+test('values taken out of a grid are named, too; a point under a new name and one that only a --set made are not', async () => {
+  const { home, file } = sweepFolder()
+  const grid = (values: string) =>
+    writeFileSync(file, `question: Which?\nbase: base.yaml\ngrid: { model.stages: [${values}] }\n`)
+  const named = async (sets: string[] = []) => {
+    const { result, updates } = sweep(home, file, { launcher: inlineWorkers(), jobs: 4, sets })
+    await result
+    return updates.flatMap((update) => (update.type === 'message' ? [update.text] : []))
+  }
+  grid('1, 2')
+  expect(await named(['train.steps=4'])).toEqual([])
+  expect(await named(['train.steps=4', 'seed=7'])).toEqual([])
+  grid('2')
+  expect(await named(['train.steps=4'])).toEqual(['stages=1/seed=0 is no longer in the file; run1 is left alone'])
+  writeFileSync(file, 'question: Which?\nbase: base.yaml\npoints: { both: { model.stages: 2 } }\n')
+  expect(await named(['train.steps=4'])).toEqual(['stages=1/seed=0 is no longer in the file; run1 is left alone'])
+})
+
+test('a sweep that is under way does not begin what another has pruned; back in the file, it is a point again', async () => {
+  const { home, file } = sweepFolder()
+  const observe = (update: Update) => {
+    if (update.type === 'run.attached' && update.run === 'run1') prunePoints(home, loadSweep(file), ['two/seed=0'])
+  }
+  const launcher = inlineWorkers()
+  expect(await sweep(home, file, { jobs: 1, launcher, observe }).result).toMatchObject({ finished: 3, stopped: 1 })
+  expect(listRuns(home).map(({ identity }) => identity.point)).not.toContain('two/seed=0')
+  expect(await sweep(home, file, { launcher }).result).toMatchObject({ finished: 1, skipped: 3 })
 })
 
 test('a worker that cannot begin is a failed run that says why', async () => {

@@ -165,8 +165,8 @@ function detailLines(row: Row, { width, rows }: Scene): Line[] {
   out.push(
     truncateLine(line(span(printable(name), 'title'), '  ', span(printable(overrides.join('  ')), 'accent')), width),
   )
-  const why =
-    row.status === 'failed' || row.status === 'lost' || row.skipped || row.status === 'queued' ? row.reason : ''
+  const told = row.skipped || ['failed', 'lost', 'queued'].includes(row.status)
+  const why = told ? row.reason : row.status === 'stopped' ? (run?.reason ?? '') : ''
   if (why !== '')
     out.push(
       ...wrap(printable(why), width)
