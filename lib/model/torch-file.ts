@@ -1,11 +1,11 @@
 import { UserError } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
 import { readValues, type StoredTensor, widthOf } from '../tensor/safetensors.ts'
-import { type Pickled, type PickledTensor, unpickle } from './unpickle.ts'
+import { howToSaveAgain, isSpecial, type Pickled, type PickledTensor, unpickle } from './unpickle.ts'
 
 /**
  * Tensors of a file that torch.save has written (a zip archive, torch ≥ 1.6), by their names in the state dictionary:
- * the dictionary itself or the one under `model` or `state_dict`. Throws a UserError.
+ * the dictionary itself or the one under `model` or `state_dict`. What stands beside it is passed over. Throws a UserError.
  */
 export function readTorchFile(bytes: Uint8Array, source: string): Map<string, StoredTensor> {
   const refuse = (why: string): never => {
@@ -18,16 +18,18 @@ export function readTorchFile(bytes: Uint8Array, source: string): Map<string, St
   const folder = pickle.slice(0, -'data.pkl'.length)
   const tensors = new Map<string, StoredTensor>()
   for (const [name, value] of stateOf(unpickle(files.get(pickle)!, source), refuse)) {
-    if (typeof name !== 'string' || !isTensor(value)) continue
+    if (isSpecial(value, 'unmade'))
+      throw new UserError(
+        `${printable(source)}: ${printable(String(name))} among its weights is a ${printable(value.name)}, not a tensor.`,
+        { hint: howToSaveAgain(source) },
+      )
+    if (typeof name !== 'string' || !isSpecial(value, 'tensor')) continue
     const storage =
       files.get(`${folder}data/${value.storage.key}`) ?? refuse(`the numbers of ${printable(name)} are missing`)
     tensors.set(name, gather(value, storage) ?? refuse(`${printable(name)} reaches beyond its numbers`))
   }
   return tensors
 }
-
-const isTensor = (value: Pickled): value is PickledTensor & { kind: 'tensor' } =>
-  value !== null && typeof value === 'object' && 'kind' in value && value.kind === 'tensor'
 
 function stateOf(root: Pickled, refuse: (why: string) => never): Map<Pickled, Pickled> {
   if (!(root instanceof Map)) return refuse('it holds no dictionary')

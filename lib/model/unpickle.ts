@@ -3,7 +3,8 @@ import { printable } from '../core/text.ts'
 
 /**
  * A pickle reader that cannot do anything: it knows lists, tuples, dictionaries, scalars and the few names that a torch
- * checkpoint needs to describe its tensors, and refuses every other name. Nothing is ever called.
+ * checkpoint needs to describe its tensors. Configurations and metrics that training code keeps beside the weights are
+ * passed over: a note of their name stands in their place. Every other name is refused. Nothing is ever called.
  */
 
 /** A tensor as the pickle describes it: a window on a storage. */
@@ -16,6 +17,8 @@ type Special =
   | { kind: 'global'; name: string }
   | ({ kind: 'storage' } & PickledStorage)
   | ({ kind: 'tensor' } & PickledTensor)
+  /** An object that was not made, by the name of its class. */
+  | { kind: 'unmade'; name: string }
 
 const STORAGES: Record<string, string> = {
   FloatStorage: 'F32',
@@ -36,6 +39,18 @@ const ALLOWED = new Set([
   ...Object.keys(STORAGES).map((name) => `torch.${name}`),
 ])
 
+/**
+ * Classes of what stands beside the weights in checkpoints of research code: configurations, sets, numpy's numbers,
+ * paths. Only their names are ever looked at.
+ */
+const UNMADE = [
+  /^(?:omegaconf|yacs|addict|mmcv|mmengine|easydict|ml_collections)\./,
+  /^(?:argparse\.Namespace|collections\.defaultdict|typing\.\w+|pathlib\.\w+|_codecs\.encode)$/,
+  /^(?:__builtin__|builtins)\.(?:dict|list|tuple|set|frozenset|str|int|float|bool|bytes|complex)$/,
+  /^numpy\.(?:dtype|ndarray|_?core\.multiarray\.(?:scalar|_reconstruct))$/,
+  /^torch\.(?:Size|device|(?:u?int|b?float)\d+)$/,
+]
+
 const MARK = Symbol('mark')
 type Slot = Pickled | typeof MARK
 
@@ -43,7 +58,7 @@ type Slot = Pickled | typeof MARK
 export function unpickle(bytes: Uint8Array, source: string): Pickled {
   const refuse = (why: string): never => {
     throw new UserError(`${printable(source)} is no checkpoint that can be read safely: ${why}.`, {
-      hint: 'only tensors, numbers, text, lists and dictionaries are read; export the weights as safetensors instead',
+      hint: howToSaveAgain(source),
     })
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -85,14 +100,17 @@ export function unpickle(bytes: Uint8Array, source: string): Pickled {
   }
   const global = (module: string, name: string): Special => {
     const full = `${module}.${name}`
-    if (!ALLOWED.has(full)) refuse(`it wants ${printable(full.slice(0, 100))}`)
-    return { kind: 'global', name: full }
+    if (ALLOWED.has(full)) return { kind: 'global', name: full }
+    if (UNMADE.some((known) => known.test(full))) return { kind: 'unmade', name: full }
+    return refuse(`it wants ${printable(full.slice(0, 100))}`)
   }
   const setItems = (target: Pickled, items: Pickled[]) => {
+    if (isSpecial(target, 'unmade')) return
     if (!(target instanceof Map)) return refuse('it sets items of something that is no dictionary')
     for (let i = 0; i + 1 < items.length; i += 2) target.set(items[i], items[i + 1])
   }
   const append = (target: Pickled, items: Pickled[]) => {
+    if (isSpecial(target, 'unmade')) return
     if (!Array.isArray(target)) return refuse('it appends to something that is no list')
     for (const item of items) target.push(item)
   }
@@ -223,22 +241,29 @@ export function unpickle(bytes: Uint8Array, source: string): Pickled {
       case 'Q':
         stack.push(storageOf(pop()) ?? refuse('it refers to something that is no storage'))
         break
-      case 'R': {
+      case 'R':
+      case '\x81': {
         const args = pop()
-        stack.push(rebuild(pop(), args) ?? refuse('it calls something'))
+        const callee = pop()
+        stack.push(isSpecial(callee, 'unmade') ? callee : (rebuild(callee, args) ?? refuse('it calls something')))
         break
       }
-      case 'b': {
+      case 'b':
         // The state of an ordered dictionary is its version notes (_metadata).
         pop()
-        if (!(top() instanceof Map)) refuse('it sets the state of an object')
+        if (!(top() instanceof Map) && !isSpecial(top(), 'unmade')) refuse('it sets the state of an object')
         break
-      }
       default:
         refuse(`it uses opcode ${op}`)
     }
   }
 }
+
+/** What a person can do where a checkpoint holds more than weights. */
+export const howToSaveAgain = (source: string): string =>
+  `only tensors, numbers, text, lists and dictionaries are read. If you trust the file, keep nothing but its weights, in Python:
+    c = torch.load(${JSON.stringify(printable(source))}, map_location="cpu", weights_only=False)
+    torch.save({"model": c.get("model", c)}, "weights.pth")`
 
 /** A little-endian two's complement number of any length. */
 function longOf(bytes: Uint8Array): number | bigint {
@@ -248,13 +273,13 @@ function longOf(bytes: Uint8Array): number | bigint {
   return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed
 }
 
-const isSpecial = (value: Pickled, kind: Special['kind']): value is Special =>
+export const isSpecial = <K extends Special['kind']>(value: Pickled, kind: K): value is Extract<Special, { kind: K }> =>
   value !== null && typeof value === 'object' && 'kind' in value && value.kind === kind
 
 /** ('storage', torch.FloatStorage, '0', 'cpu', 100) */
 function storageOf(id: Pickled): Special | null {
   if (!Array.isArray(id) || id[0] !== 'storage' || !isSpecial(id[1], 'global') || typeof id[2] !== 'string') return null
-  const dtype = STORAGES[(id[1] as { name: string }).name.replace('torch.', '')]
+  const dtype = STORAGES[id[1].name.replace('torch.', '')]
   return dtype === undefined ? null : { kind: 'storage', dtype, key: id[2] }
 }
 
@@ -263,14 +288,14 @@ const isCounts = (value: Pickled): value is number[] =>
 
 function rebuild(callee: Pickled, args: Pickled): Pickled {
   if (!isSpecial(callee, 'global') || !Array.isArray(args)) return null
-  switch ((callee as { name: string }).name) {
+  switch (callee.name) {
     case 'collections.OrderedDict':
       return args.length === 0 ? new Map() : null
     case REBUILD[0]: {
       const [storage, offset, shape, stride] = args
       if (!isSpecial(storage, 'storage') || !isCounts([offset]) || !isCounts(shape) || !isCounts(stride)) return null
       if (shape.length !== stride.length) return null
-      const { dtype, key } = storage as PickledStorage & Special
+      const { dtype, key } = storage
       return { kind: 'tensor', storage: { dtype, key }, offset: offset as number, shape, stride }
     }
     case REBUILD[1]:
