@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 compiler=${CXX:-g++}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-sources=(test/backends/sanitized/driver.cc lib/backends/native/src/{elementwise,encoder,gemm,isa,layers,pool}.cc)
+sources=(test/backends/sanitized/driver.cc lib/backends/native/src/{elementwise,encoder,gemm,isa,layers,pool,profile}.cc)
 flags=(-std=c++17 -O1 -g -fno-omit-frame-pointer -fopenmp-simd -ffp-contract=fast -fno-math-errno -fno-trapping-math -pthread -Wall -Wextra -Wno-psabi)
 
 "$compiler" "${flags[@]}" -fsanitize=address,undefined -fno-sanitize-recover=all "${sources[@]}" -o "$out/address"

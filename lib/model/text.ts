@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../config/schema.ts'
 import { norm, transformerLayer } from '../nn/layers.ts'
 import { param } from '../nn/params.ts'
-import { embed, type Params, type Tensor, tf, tidy } from '../tensor/index.ts'
+import { attendsToLengths, embed, type Params, type Tensor, tf, tidy } from '../tensor/index.ts'
 import * as names from './names.ts'
 
 /** Texts as token ids, cut to the longest of them. */
@@ -52,23 +52,55 @@ export function encodeText(params: Params, model: ModelConfig, ids: Tensor, { wh
 
 /** The same for texts that were prepared by `tokensOf`. */
 export function encodeTokens(params: Params, model: ModelConfig, tokens: Tokens, whole = false): EncodedTexts {
-  const { batch, length, ends } = tokens
   return tidy(() => {
-    const ids = tf.tensor2d(tokens.ids, [batch, length], 'int32')
-    const positions = tf.slice(param(params, names.TEXT_POSITIONS), [0, 0], [length, model.text.width])
-    let x: Tensor = tf.add(embed(param(params, names.TOKEN_TABLE), ids), positions) // [B, T, C]
-    for (let layer = 0; layer < model.text.depth; layer++)
-      x = transformerLayer(params, names.textLayerPrefix(layer), x, {
-        heads: model.text.numHeads,
-        activation: 'quickGelu',
-        causal: true,
-      })
-    const rows = tf.tensor1d(
-      ends.map((end, i) => i * length + end),
-      'int32',
-    )
-    const atEnd = embed(tf.reshape(x, [batch * length, model.text.width]), rows)
+    const { x, ends } = whole || !attendsToLengths() ? padded(params, model, tokens) : unpadded(params, model, tokens)
+    const { width } = model.text
+    const atEnd = embed(tf.reshape(x, [-1, width]), tf.tensor1d(ends, 'int32'))
     const record: Record<string, Tensor> = whole ? { last_hidden: norm(params, names.TEXT_NORM, x) } : {}
     return { pooled: norm(params, names.TEXT_NORM, atEnd), record }
   })
+}
+
+type Hidden = {
+  x: Tensor
+  /** The row of x [.., C] of the last token of each text. */
+  ends: Int32Array
+}
+
+/** All texts as long as the longest. x [B, T, C]. */
+function padded(params: Params, model: ModelConfig, { ids, batch, length, ends }: Tokens): Hidden {
+  const positions = tf.slice(param(params, names.TEXT_POSITIONS), [0, 0], [length, model.text.width])
+  const embedded = embed(param(params, names.TOKEN_TABLE), tf.tensor2d(ids, [batch, length], 'int32'))
+  const x = layers(params, model, tf.add(embedded, positions)) // [B, T, C]
+  return { x, ends: ends.map((end, i) => i * length + end) }
+}
+
+/** Each text as long as it is, one after the other: captions of a batch are mostly shorter than the longest. x [R, C]. */
+function unpadded(params: Params, model: ModelConfig, { ids, batch, length, ends }: Tokens): Hidden {
+  const lengths = ends.map((end) => end + 1)
+  const rows = Array.from({ length: batch }, (_, i) => ids.subarray(i * length, i * length + lengths[i]))
+  const total = lengths.reduce((a, b) => a + b, 0)
+  const [tokens, places] = [new Int32Array(total), new Int32Array(total)]
+  let from = 0
+  const last = ends.map((end, i) => {
+    tokens.set(rows[i], from)
+    for (let t = 0; t <= end; t++) places[from + t] = t
+    from += lengths[i]
+    return from - 1
+  })
+  const embedded = embed(param(params, names.TOKEN_TABLE), tf.tensor1d(tokens, 'int32'))
+  const positions = embed(param(params, names.TEXT_POSITIONS), tf.tensor1d(places, 'int32'))
+  return { x: layers(params, model, tf.add(embedded, positions), lengths), ends: last }
+}
+
+function layers(params: Params, { text }: ModelConfig, embedded: Tensor, lengths?: Int32Array): Tensor {
+  let x = embedded
+  for (let layer = 0; layer < text.depth; layer++)
+    x = transformerLayer(params, names.textLayerPrefix(layer), x, {
+      heads: text.numHeads,
+      activation: 'quickGelu',
+      causal: true,
+      lengths,
+    })
+  return x
 }

@@ -13,6 +13,14 @@ export type Addon = {
   setThreads(threads: number): void
   /** Bytes from the beginning of an array to the next cache line. */
   misalignment(array: F32): number
+  /** Begins to count what the kernels cost (1), or stops (0). */
+  profile(on: number): void
+  /** Calls, seconds, operations and bytes of each kind of kernel, and the seconds spent inside: see profile.ts. */
+  readProfile(out: Float64Array): void
+  /** Operations a second of one core at best. */
+  fmaPeak(): number
+  /** Bytes a second to and from memory, with the threads of the pool. */
+  memoryBandwidth(): number
   /** C [batch, M, N] = A @ B + bias; strides of rows and columns, and the step from one matrix of the batch to the next. */
   gemm(
     ...args: [

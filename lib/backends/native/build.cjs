@@ -10,7 +10,7 @@ const root = packageRoot(__dirname)
 const build = join(root, 'build')
 const target = join(build, 'gvx_native.node')
 const reasonFile = join(build, 'gvx_native.txt')
-const sources = ['addon.cc', 'elementwise.cc', 'encoder.cc', 'gemm.cc', 'isa.cc', 'layers.cc', 'pool.cc']
+const sources = ['addon.cc', 'elementwise.cc', 'encoder.cc', 'gemm.cc', 'isa.cc', 'layers.cc', 'pool.cc', 'profile.cc']
 const FLAGS = [
   '-std=c++17',
   '-O3',

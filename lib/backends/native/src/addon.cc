@@ -8,6 +8,7 @@
 
 #include "ops.h"
 #include "pool.h"
+#include "profile.h"
 
 using namespace gvx;
 
@@ -67,6 +68,7 @@ class Arguments {
 template <void (*Function)(Arguments&)>
 napi_value call(napi_env env, napi_callback_info info) {
   try {
+    const Inside inside;
     Arguments arguments(env, info);
     Function(arguments);
   } catch (const std::bad_alloc&) {
@@ -79,6 +81,7 @@ template <double (*Function)(Arguments&)>
 napi_value call_number(napi_env env, napi_callback_info info) {
   napi_value result = nullptr;
   try {
+    const Inside inside;
     Arguments arguments(env, info);
     napi_create_double(env, Function(arguments), &result);
   } catch (const std::bad_alloc&) {
@@ -97,6 +100,11 @@ double cores(Arguments&) { return usable_cores(); }
 void set_threads(Arguments& a) { Pool::instance().resize(std::max<int>(1, static_cast<int>(a.number()))); }
 /** Bytes from the beginning of an array to the next cache line. */
 double misalignment(Arguments& a) { return static_cast<double>((64 - reinterpret_cast<uintptr_t>(a.array()) % 64) % 64); }
+
+void do_profile(Arguments& a) { profile(a.flag()); }
+void do_read_profile(Arguments& a) { read_profile(a.array<double>()); }
+double do_fma_peak(Arguments&) { return fma_peak(); }
+double do_memory_bandwidth(Arguments&) { return memory_bandwidth(); }
 
 void do_gemm(Arguments& a) {
   Gemm g;
@@ -383,6 +391,10 @@ NAPI_MODULE_INIT() {
       {"cores", call_number<cores>},
       {"setThreads", call<set_threads>},
       {"misalignment", call_number<misalignment>},
+      {"profile", call<do_profile>},
+      {"readProfile", call<do_read_profile>},
+      {"fmaPeak", call_number<do_fma_peak>},
+      {"memoryBandwidth", call_number<do_memory_bandwidth>},
       {"gemm", call<do_gemm>},
       {"unary", call<do_unary>},
       {"binary", call<do_binary>},

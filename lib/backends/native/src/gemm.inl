@@ -59,6 +59,61 @@ static Tile tile_for(size_t rows, bool wide, bool contiguous_rows) {
   return table[rows - 1];
 }
 
+#if defined(__clang__)
+#define GVX_ZIP(low, high, ...) __builtin_shufflevector(low, high, __VA_ARGS__)
+#else
+typedef int32_t Indices __attribute__((vector_size(4 * GVX_LANES)));
+#define GVX_ZIP(low, high, ...) __builtin_shuffle(low, high, Indices{__VA_ARGS__})
+#endif
+#if GVX_LANES == 16
+#define GVX_ZIP_LOW(a, b) GVX_ZIP(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define GVX_ZIP_HIGH(a, b) GVX_ZIP(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#elif GVX_LANES == 8
+#define GVX_ZIP_LOW(a, b) GVX_ZIP(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define GVX_ZIP_HIGH(a, b) GVX_ZIP(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#else
+#define GVX_ZIP_LOW(a, b) GVX_ZIP(a, b, 0, 4, 1, 5)
+#define GVX_ZIP_HIGH(a, b) GVX_ZIP(a, b, 2, 6, 3, 7)
+#endif
+
+/** A square of as many numbers a side as a vector has, turned: row i of x and i + half are zipped, until all are. */
+GVX_TARGET static void turn_square(const float* x, ptrdiff_t x_stride, float* y, ptrdiff_t y_stride) {
+  constexpr int N = GVX_LANES;
+  Vec a[N], b[N];
+#pragma GCC unroll 16
+  for (int i = 0; i < N; i++) a[i] = *reinterpret_cast<const VecU*>(x + i * x_stride);
+#pragma GCC unroll 4
+  for (int round = 1; round < N; round *= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < N / 2; i++) {
+      b[2 * i] = GVX_ZIP_LOW(a[i], a[i + N / 2]);
+      b[2 * i + 1] = GVX_ZIP_HIGH(a[i], a[i + N / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < N; i++) a[i] = b[i];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < N; i++) *reinterpret_cast<VecU*>(y + i * y_stride) = a[i];
+}
+#undef GVX_ZIP
+#undef GVX_ZIP_LOW
+#undef GVX_ZIP_HIGH
+
+/** y [columns, rows] = xᵀ, x [rows, columns]. */
+GVX_TARGET static void transpose(const float* __restrict x, float* __restrict y, size_t rows, size_t columns, ptrdiff_t ldx, ptrdiff_t ldy) {
+  constexpr size_t N = GVX_LANES;
+  const size_t whole_rows = rows / N * N, whole_columns = columns / N * N;
+  for (size_t r = 0; r < whole_rows; r += N)
+    for (size_t c = 0; c < whole_columns; c += N)
+      turn_square(x + static_cast<ptrdiff_t>(r) * ldx + static_cast<ptrdiff_t>(c), ldx, y + static_cast<ptrdiff_t>(c) * ldy + static_cast<ptrdiff_t>(r), ldy);
+  const auto rest = [&](size_t r0, size_t r1, size_t c0, size_t c1) {
+    for (size_t c = c0; c < c1; c++)
+      for (size_t r = r0; r < r1; r++) y[static_cast<ptrdiff_t>(c) * ldy + static_cast<ptrdiff_t>(r)] = x[static_cast<ptrdiff_t>(r) * ldx + static_cast<ptrdiff_t>(c)];
+  };
+  rest(0, whole_rows, whole_columns, columns);
+  rest(whole_rows, rows, 0, columns);
+}
+
 GVX_TARGET static void pack_b(const Gemm& g, size_t first, size_t last, float* packed) {
   for (size_t panel = first; panel < last; panel++) {
     float* out = packed + panel * NR * g.K;
@@ -71,22 +126,14 @@ GVX_TARGET static void pack_b(const Gemm& g, size_t first, size_t last, float* p
         for (size_t j = 0; j < n; j++) out[j] = in[j];
         for (size_t j = n; j < NR; j++) out[j] = 0;
       }
+    } else if (g.b_row == 1) {
+      transpose(in, out, n, g.K, g.b_col, NR);
+      for (size_t k = 0; n < NR && k < g.K; k++)
+        for (size_t j = n; j < NR; j++) out[k * NR + j] = 0;
     } else {
-      // Blocks of 8 along k keep the reads on one cache line of each column and the writes on a few lines.
-      for (size_t k = 0; k < g.K; k += 8) {
-        const size_t depth = std::min<size_t>(8, g.K - k);
-        for (size_t j = 0; j < n; j++) {
-          const float* column = in + static_cast<ptrdiff_t>(j) * g.b_col + static_cast<ptrdiff_t>(k) * g.b_row;
-          float* to = out + k * NR + j;
-          if (depth == 8 && g.b_row == 1) {
-            for (size_t q = 0; q < 8; q++) to[q * NR] = column[q];
-          } else {
-            for (size_t q = 0; q < depth; q++) to[q * NR] = column[static_cast<ptrdiff_t>(q) * g.b_row];
-          }
-        }
-        if (n < NR)
-          for (size_t q = 0; q < depth; q++)
-            for (size_t j = n; j < NR; j++) out[(k + q) * NR + j] = 0;
+      for (size_t k = 0; k < g.K; k++, in += g.b_row, out += NR) {
+        for (size_t j = 0; j < n; j++) out[j] = in[static_cast<ptrdiff_t>(j) * g.b_col];
+        for (size_t j = n; j < NR; j++) out[j] = 0;
       }
     }
   }

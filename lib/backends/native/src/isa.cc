@@ -3,6 +3,7 @@
 #include "isa.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -67,20 +68,29 @@ namespace gvx::avx512 {
 
 namespace gvx {
 
-const Kernels& kernels() {
-  static const Kernels& chosen = []() -> const Kernels& {
-    const char* wish = std::getenv("GVX_ISA");
+namespace {
+
+const Kernels& best_table() {
+  const char* wish = std::getenv("GVX_ISA");
 #if defined(__x86_64__)
-    const auto allowed = [&](const char* name) { return !wish || !*wish || std::strcmp(wish, name) == 0; };
-    __builtin_cpu_init();
-    if (allowed("avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-      return avx512::TABLE;
-    if ((allowed("avx2") || (wish && std::strcmp(wish, "avx512") == 0)) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-      return avx2::TABLE;
+  const auto allowed = [&](const char* name) { return !wish || !*wish || std::strcmp(wish, name) == 0; };
+  __builtin_cpu_init();
+  if (allowed("avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+    return avx512::TABLE;
+  if ((allowed("avx2") || (wish && std::strcmp(wish, "avx512") == 0)) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return avx2::TABLE;
 #endif
-    return portable::TABLE;
-  }();
-  return chosen;
+  return portable::TABLE;
 }
+
+std::atomic<const Kernels*>& table_in_use() {
+  static std::atomic<const Kernels*> table{&best_table()};
+  return table;
+}
+
+}  // namespace
+
+const Kernels& kernels() { return *table_in_use().load(std::memory_order_relaxed); }
+void use_kernels(const Kernels* table) { table_in_use().store(table ? table : &best_table()); }
 
 }  // namespace gvx

@@ -96,9 +96,13 @@ struct Kernels {
   void (*attention_head_grad)(const HeadGradTask&, float* scratch);
   void (*adamw)(const AdamW&, float* parameter, float* first, float* second, const float* gradient, size_t n);
   void (*transpose)(const float* x, float* y, size_t rows, size_t columns, ptrdiff_t ldx, ptrdiff_t ldy);
+  /** Multiplies and adds in registers alone; returns how many operations that were. */
+  uint64_t (*multiply_add)(size_t rounds);
 };
 
 /** The table of the best instruction set of this processor, or of the one named by GVX_ISA (avx512, avx2, portable). */
 const Kernels& kernels();
+/** Another table in its place, or null for its own. Not to be called while work is running. */
+void use_kernels(const Kernels*);
 
 }  // namespace gvx

@@ -278,13 +278,19 @@ GVX_TARGET static void adamw(const AdamW& a, float* __restrict parameter, float*
   }
 }
 
-GVX_TARGET static void transpose(const float* __restrict x, float* __restrict y, size_t rows, size_t columns, ptrdiff_t ldx, ptrdiff_t ldy) {
-  constexpr size_t BLOCK = 16;
-  for (size_t i = 0; i < rows; i += BLOCK)
-    for (size_t j = 0; j < columns; j += BLOCK) {
-      const size_t rows_end = std::min(i + BLOCK, rows), columns_end = std::min(j + BLOCK, columns);
-      for (size_t c = j; c < columns_end; c++)
-        for (size_t r = i; r < rows_end; r++) y[static_cast<ptrdiff_t>(c) * ldy + static_cast<ptrdiff_t>(r)] = x[static_cast<ptrdiff_t>(r) * ldx + static_cast<ptrdiff_t>(c)];
-    }
+/** As many independent sums as hide the latency of an FMA and fit the registers. */
+GVX_TARGET static uint64_t multiply_add(size_t rounds) {
+  constexpr int SUMS = 12;
+  Vec sum[SUMS];
+  for (int i = 0; i < SUMS; i++) sum[i] = Vec{} + static_cast<float>(i);
+  const Vec factor = Vec{} + 0.999f, term = Vec{} + 0.001f;
+  for (size_t r = 0; r < rounds; r++) {
+#pragma GCC unroll 12
+    for (int i = 0; i < SUMS; i++) sum[i] = sum[i] * factor + term;
+  }
+  float total = 0;
+  for (int i = 0; i < SUMS; i++) total += sum[i][0];
+  volatile float kept = total;  // without a use of the sums the compiler would leave them out
+  static_cast<void>(kept);
+  return 2ull * rounds * SUMS * GVX_LANES;
 }
-

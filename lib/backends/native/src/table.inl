@@ -13,4 +13,5 @@ static const Kernels TABLE = {
     l2_normalize_grad, attention_scratch,
     attention_head,   attention_head_grad,
     adamw,            transpose,
+    multiply_add,
 };
