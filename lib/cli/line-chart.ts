@@ -1,4 +1,14 @@
-import { curveStyle, extentOf, round, svgDocument, textReach, textWriter, ticksOf, tickText } from './svg.ts'
+import {
+  curveStyle,
+  extentOf,
+  logTicksOf,
+  round,
+  svgDocument,
+  textReach,
+  textWriter,
+  ticksOf,
+  tickText,
+} from './svg.ts'
 
 export type Line = {
   name: string
@@ -48,7 +58,7 @@ export function lineChart(lines: readonly Line[], options: ChartOptions): string
   const at = ({ x, y }: Point) => `${round(px(x))} ${round(py(y))}`
 
   const parts: string[] = [write(title, MARGIN.left, 20)]
-  for (const tick of ticksOf(ys)) {
+  for (const tick of log ? logTicksOf(ys) : ticksOf(ys)) {
     const y = py(tick)
     parts.push(`<path d="M${MARGIN.left} ${round(y)}H${width - MARGIN.right}" stroke="#ddd"/>`)
     parts.push(write(tickText(log ? 10 ** tick : tick), MARGIN.left - 6, y + 4, 'end', '#444'))

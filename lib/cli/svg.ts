@@ -49,6 +49,16 @@ export function ticksOf({ low, high }: Extent): number[] {
   return Array.from({ length: count }, (_, i) => (first + i) * step)
 }
 
+/** Round numbers of a logarithmic axis whose extent is in powers of ten: 1, 2 and 5 of each decade, or its 1 alone. */
+export function logTicksOf({ low, high }: Extent): number[] {
+  const decades = Array.from({ length: Math.floor(high) - Math.floor(low) + 1 }, (_, i) => Math.floor(low) + i)
+  const inside = (steps: readonly number[]) =>
+    decades
+      .flatMap((decade) => steps.map((step) => decade + Math.log10(step)))
+      .filter((tick) => tick >= low && tick <= high)
+  return decades.length > 4 ? inside([1]) : inside([1, 2, 5])
+}
+
 /** A coordinate with one decimal: a tenth of a pixel is below what is seen. */
 export const round = (value: number): number => Math.round(value * 10) / 10
 /** A number on an axis. */
