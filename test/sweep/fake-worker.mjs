@@ -1,5 +1,6 @@
 // A worker without tensors: writes the log and the checkpoints of a run as the real one does.
 // fake-worker.mjs LIB RUNDIR; GVX_FAKE_MS: milliseconds of a step; GVX_FAKE_FAIL: the seed that fails half way.
+// GVX_FAKE_CRASH: the step at which the process is gone without a word.
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -39,7 +40,8 @@ while (step < train.steps) {
   if (log.fenced()) process.exit(0)
   await sleep(Number(process.env.GVX_FAKE_MS ?? 2))
   step += 1
-  log.emit({ type: 'metric', step, values: { 'train/loss': model.stages / step } })
+  log.emit({ type: 'metric', step, values: { 'train/loss': model.stages / step, 'test/attempt': log.attempt } })
+  if (process.env.GVX_FAKE_CRASH === String(step)) process.kill(process.pid, 'SIGKILL')
   if (process.env.GVX_FAKE_FAIL === String(seed) && step >= train.steps / 2) end('failed', `${basename(dir)} broke`)
   if (step % train.checkpointEvery === 0) save()
   if (stop.reason()) {
