@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import type { LoggedEvent } from '../../lib/core/events.ts'
 import { lastAttempt } from '../../lib/run/attempt.ts'
+import { recordEarlyStop } from '../../lib/run/early-stop.ts'
 import { listRuns } from '../../lib/run/folder.ts'
 import { followRun } from '../../lib/run/follow.ts'
 import { livenessOf } from '../../lib/run/process.ts'
@@ -54,9 +55,10 @@ test('a training that is interrupted and then killed ends with the losses of one
 
   const first = train(home)
   await until(() => states(home)[0]?.step > 30)
+  recordEarlyStop(listRuns(home)[0].dir, 'early stop: for this test', Date.now())
   first.kill('SIGINT')
   expect(await once(first, 'exit')).toEqual([130, null])
-  expect(states(home)[0].status).toBe('stopped')
+  expect(states(home)[0]).toMatchObject({ status: 'stopped', error: 'early stop: for this test' })
 
   const second = train(home)
   await until(() => states(home)[0].attempts === 2 && states(home)[0].step > 130)

@@ -24,7 +24,8 @@ export function openSession(
   const terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 1000 })
   // what this process was told about colours and tests is not for the one in the terminal
   const { NO_COLOR, FORCE_COLOR, CI, VITEST, ...environment } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', file, ...args], {
+  const loader = /\.tsx?$/.test(file) ? ['--import', 'tsx'] : []
+  const child = spawn(process.execPath, [...loader, file, ...args], {
     name: 'xterm-256color',
     cols: columns,
     rows,
