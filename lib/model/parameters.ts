@@ -2,7 +2,7 @@ import type { ModelConfig } from '../config/schema.ts'
 import { UserError } from '../core/errors.ts'
 import { type RandomStream, randomStream } from '../core/rng.ts'
 import { sinCosPositions } from '../nn/position.ts'
-import { type Params, sizeOf, tf } from '../tensor/index.ts'
+import { type Params, sizeOf, tensorFrom } from '../tensor/index.ts'
 import * as names from './names.ts'
 import { lastWidth, stageWidths } from './widths.ts'
 
@@ -209,7 +209,7 @@ function headSpecs(name: string, from: number, projection: ModelConfig['projecti
 export function initParams(model: ModelConfig, seed: number): Params {
   const params: Params = {}
   for (const { name, shape, initial } of parameterSpecs(model))
-    params[name] = tf.tensor(draw(initial, sizeOf(shape), randomStream(seed, 'init', name)), shape)
+    params[name] = tensorFrom(draw(initial, sizeOf(shape), randomStream(seed, 'init', name)), shape)
   return params
 }
 

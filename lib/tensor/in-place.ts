@@ -1,4 +1,5 @@
 import { nativeBackend } from '../backends/native/current.ts'
+import { tensorOf } from '../backends/native/tape.ts'
 import { wasmValues } from '../backends/wasm.ts'
 import { type Tensor, tf } from './tf.ts'
 
@@ -19,6 +20,14 @@ export function liveValues(tensor: Tensor): Float32Array | null {
     default:
       return null
   }
+}
+
+/** A tensor that takes an array over: whoever made it must not use it any more, for it may be written to. */
+export function tensorFrom(values: Float32Array, shape: number[]): Tensor {
+  const native = nativeBackend()
+  if (!native) return tf.tensor(values, shape)
+  native.buffers.adopt(values)
+  return tensorOf(native, shape, values)
 }
 
 /** x += y where the backend's numbers can be written to and nobody shares those of x; says whether it was done. */
@@ -52,38 +61,58 @@ export type AdamWNumbers = {
 /** The numbers of a parameter, its two moments and its gradient. */
 export type AdamWArrays = { parameter: Float32Array; first: Float32Array; second: Float32Array; gradient: Float32Array }
 
-/**
- * One AdamW step in place (Loshchilov & Hutter 2019, as torch.optim.AdamW computes it). `used`, one flag a row of a
- * table: rows without are known to have zero gradient and zero moments, so that decay is all that happens to them.
- */
-export function adamwInPlace(arrays: AdamWArrays, numbers: AdamWNumbers, used: Uint8Array | null): void {
+/** One AdamW step in place (Loshchilov & Hutter 2019, as torch.optim.AdamW computes it). */
+export function adamwInPlace(arrays: AdamWArrays, numbers: AdamWNumbers): void {
   const { parameter, first, second, gradient } = arrays
-  const { gradientScale, learningRate, beta1, beta2, eps, correction1, correction2, decay } = numbers
-  const [stepSize, inverse] = [learningRate / correction1, 1 / Math.sqrt(correction2)]
+  const native = nativeBackend()
+  if (native) native.addon.adamw(parameter, first, second, gradient, ...constants(numbers))
+  else adamw(arrays, numbers)
+}
+
+/**
+ * The rows of a table: where row r has its moments, as a row of `first` and `second`, or -1 when it has never had a
+ * gradient and only decays; and where it has its gradient in this step, or -1 for zero.
+ */
+export type TableRows = { moments: Int32Array; gradients: Int32Array }
+
+/** One AdamW step over a table of which few rows have ever had a gradient. */
+export function adamwTableInPlace(arrays: AdamWArrays, rows: TableRows, numbers: AdamWNumbers): void {
+  const { parameter, first, second, gradient } = arrays
+  const { moments, gradients } = rows
   const native = nativeBackend()
   if (native) {
     const { addon } = native
-    addon.adamw(parameter, first, second, gradient, gradientScale, stepSize, beta1, beta2, eps, inverse, decay, used)
+    addon.adamwTable(parameter, first, second, gradient, ...constants(numbers), moments, gradients)
     return
   }
-  const step = (from: number, to: number) => {
-    for (let i = from; i < to; i++) {
-      const g = gradient[i] * gradientScale
-      const m = beta1 * first[i] + (1 - beta1) * g
-      const v = beta2 * second[i] + (1 - beta2) * g * g
-      first[i] = m
-      second[i] = v
-      parameter[i] = parameter[i] * decay - (stepSize * m) / (Math.sqrt(v) * inverse + eps)
+  const width = parameter.length / moments.length
+  const zeros = new Float32Array(width)
+  const row = (array: Float32Array, at: number) => array.subarray(at * width, (at + 1) * width)
+  moments.forEach((at, r) => {
+    const own = row(parameter, r)
+    if (at < 0) {
+      if (numbers.decay !== 1) for (let i = 0; i < width; i++) own[i] *= numbers.decay
+      return
     }
+    const g = gradients[r] < 0 ? zeros : row(gradient, gradients[r])
+    adamw({ parameter: own, first: row(first, at), second: row(second, at), gradient: g }, numbers)
+  })
+}
+
+function adamw({ parameter, first, second, gradient }: AdamWArrays, numbers: AdamWNumbers): void {
+  const [gradientScale, stepSize, beta1, beta2, eps, inverse, decay] = constants(numbers)
+  for (let i = 0; i < parameter.length; i++) {
+    const g = gradient[i] * gradientScale
+    const m = beta1 * first[i] + (1 - beta1) * g
+    const v = beta2 * second[i] + (1 - beta2) * g * g
+    first[i] = m
+    second[i] = v
+    parameter[i] = parameter[i] * decay - (stepSize * m) / (Math.sqrt(v) * inverse + eps)
   }
-  if (!used) {
-    step(0, parameter.length)
-    return
-  }
-  const width = parameter.length / used.length
-  for (let row = 0; row < used.length; row++) {
-    const [from, to] = [row * width, (row + 1) * width]
-    if (used[row]) step(from, to)
-    else if (decay !== 1) for (let i = from; i < to; i++) parameter[i] *= decay
-  }
+}
+
+/** Factor on the gradient, step size, betas, eps, 1 / √(1 − β₂ᵗ), factor on the parameter: `struct AdamW` of src/isa.h. */
+function constants(numbers: AdamWNumbers): [number, number, number, number, number, number, number] {
+  const { gradientScale, learningRate, beta1, beta2, eps, correction1, correction2, decay } = numbers
+  return [gradientScale, learningRate / correction1, beta1, beta2, eps, 1 / Math.sqrt(correction2), decay]
 }

@@ -103,22 +103,9 @@ export type Addon = {
     ...args: [dy: F32, unit: F32, inverse: F32, g: F32, dx: F32, dg: F32, db: F32, rows: number, n: number]
   ): void
   sumOfSquares(x: F32): number
-  adamw(
-    ...args: [
-      parameter: F32,
-      first: F32,
-      second: F32,
-      gradient: F32,
-      gradientScale: number,
-      stepSize: number,
-      beta1: number,
-      beta2: number,
-      eps: number,
-      inverseSqrtCorrection2: number,
-      decay: number,
-      usedRows: Uint8Array | null,
-    ]
-  ): void
+  adamw(...args: [...AdamWArrays, ...AdamWNumbers]): void
+  /** `moments` and `gradients` have an entry a row of the parameter: see adamwTableInPlace. */
+  adamwTable(...args: [...AdamWArrays, ...AdamWNumbers, moments: Int32Array, gradients: Int32Array]): void
   resizeBilinear(
     ...args: [
       x: F32,
@@ -143,6 +130,17 @@ type AttentionShape = [
   headSize: number,
   scale: number,
   causal: number,
+]
+
+type AdamWArrays = [parameter: F32, first: F32, second: F32, gradient: F32]
+type AdamWNumbers = [
+  gradientScale: number,
+  stepSize: number,
+  beta1: number,
+  beta2: number,
+  eps: number,
+  inverseSqrtCorrection2: number,
+  decay: number,
 ]
 
 /** struct EncoderLayer of src/ops.h. */

@@ -1,8 +1,10 @@
 // Runs every operation of the native backend on arrays of exactly the size they should need, with 1, 2, 3 and 7 threads,
 // for the sanitizers (scripts/check-native.sh), and compares the products with a plain loop.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <type_traits>
 #include <vector>
 
 #include "../../../lib/backends/native/src/ops.h"
@@ -89,6 +91,30 @@ static void attend(size_t batch, size_t heads, size_t queries, size_t keys, size
   expect_near(y[0], value / sum, 1, "attention");
 }
 
+static void encode(const std::vector<int32_t>& lengths, size_t heads, size_t size, size_t hidden, bool causal, bool factors) {
+  std::vector<int32_t> starts{0};
+  size_t longest = 0;
+  for (const int32_t n : lengths) starts.push_back(starts.back() + n), longest = std::max(longest, static_cast<size_t>(n));
+  const size_t rows = static_cast<size_t>(starts.back()), c = heads * size;
+  const Array factor = numbers(rows), x = numbers(rows * c), dy = numbers(rows * c);
+  const EncoderLayer l{rows, c, hidden, heads, lengths.size(), longest, 0.3f, 1e-5f, causal, Activation::gelu, starts.data(), factors ? factor.data() : nullptr, factors ? factor.data() : nullptr};
+  const size_t sizes[] = {c, c, c * c, c, c * c, c, c * c, c, c * c, c, c, c, hidden * c, hidden, c * hidden, c};
+  std::vector<Array> weights, gradients;
+  for (const size_t n : sizes) weights.push_back(numbers(n)), gradients.emplace_back(n);
+  const auto of = [](auto& arrays, auto* as) {
+    using Number = std::remove_pointer_t<decltype(as)>;
+    return EncoderWeights<Number>{arrays[0].data(), arrays[1].data(), arrays[2].data(), arrays[3].data(), arrays[4].data(), arrays[5].data(), arrays[6].data(), arrays[7].data(), arrays[8].data(), arrays[9].data(), arrays[10].data(), arrays[11].data(), arrays[12].data(), arrays[13].data(), arrays[14].data(), arrays[15].data()};
+  };
+  const auto w = of(weights, static_cast<const float*>(nullptr));
+  Array q(rows * c), k(rows * c), v(rows * c), attended(rows * c), middle(rows * c), sums(rows * heads), pre(rows * hidden), y(rows * c), z(rows * c), dx(rows * c);
+  encoder_layer(l, w, x.data(), y.data(), {q.data(), k.data(), v.data(), attended.data(), nullptr, nullptr, nullptr});
+  const EncoderSaved saved{q.data(), k.data(), v.data(), attended.data(), middle.data(), sums.data(), pre.data()};
+  encoder_layer(l, w, x.data(), z.data(), saved);
+  for (size_t i = 0; i < y.size(); i += 1 + y.size() / 7) expect_near(y[i], z[i], 0, "layer");
+  Array work(encoder_grad_work(l));
+  encoder_layer_grad(l, w, x.data(), dy.data(), saved, dx.data(), of(gradients, static_cast<float*>(nullptr)), work.data());
+}
+
 static void elements(size_t a, size_t b, size_t c) {
   const size_t n = a * b * c;
   const Array x = numbers(n), column = numbers(b);
@@ -118,11 +144,11 @@ static void elements(size_t a, size_t b, size_t c) {
   gather(table.data(), ids.data(), c, rows.data(), b * c);
   scatter_add(rows.data(), ids.data(), c, table.data(), a, b * c);
   Array first(n), second(n);
-  std::vector<uint8_t> used(a);
-  for (auto& u : used) u = pick(2) == 1;
+  std::vector<int32_t> moments(a), gradients(a);
+  for (size_t i = 0; i < a; i++) moments[i] = pick(2) == 1 ? static_cast<int32_t>(i) : -1, gradients[i] = pick(2) == 1 ? static_cast<int32_t>(a - 1 - i) : -1;
   const AdamW step{1.f, 1e-3f, 0.9f, 0.999f, 1e-8f, 1.f, 0.99f};
   adamw(step, table.data(), first.data(), second.data(), x.data(), n);
-  adamw_rows(step, table.data(), first.data(), second.data(), x.data(), used.data(), a, b * c);
+  adamw_table(step, table.data(), first.data(), second.data(), x.data(), moments.data(), gradients.data(), a, b * c);
   const Resize r{1, a, b, c, b, a, false, true};
   Array resized(a * b * c);
   resize_bilinear(r, x.data(), resized.data());
@@ -146,6 +172,8 @@ int main() {
     attend(2, 2, 50, 50, 16, true);
     attend(1, 1, 270, 270, 8, true);
     attend(1, 2, 5, 33, 64, false);
+    encode({static_cast<int32_t>(pick(40)), 1, static_cast<int32_t>(pick(300))}, 2, pick(20), pick(90), true, false);
+    encode({50, 50, 50}, 3, 8, 96, false, true);
     elements(pick(9), pick(9), pick(9));
     elements(40, 33, 50);
     std::printf("%d threads, %s: %s\n", threads, kernels().name, failures ? "FAILED" : "ok");

@@ -357,18 +357,29 @@ double do_sum_of_squares(Arguments& a) {
   return sum_of_squares(x, n);
 }
 
+AdamW adamw_of(Arguments& a) {
+  AdamW s;
+  s.gradient_scale = a.real(), s.step_size = a.real(), s.beta1 = a.real(), s.beta2 = a.real();
+  s.eps = a.real(), s.inverse_sqrt_correction2 = a.real(), s.decay = a.real();
+  return s;
+}
+
 void do_adamw(Arguments& a) {
   size_t n;
   float* parameter = a.array(&n);
   float *first = a.array(), *second = a.array();
   const float* gradient = a.array();
-  AdamW s;
-  s.gradient_scale = a.real(), s.step_size = a.real(), s.beta1 = a.real(), s.beta2 = a.real();
-  s.eps = a.real(), s.inverse_sqrt_correction2 = a.real(), s.decay = a.real();
-  size_t rows;
-  const uint8_t* used = a.array<uint8_t>(&rows);
-  if (used) adamw_rows(s, parameter, first, second, gradient, used, rows, n / rows);
-  else adamw(s, parameter, first, second, gradient, n);
+  adamw(adamw_of(a), parameter, first, second, gradient, n);
+}
+
+void do_adamw_table(Arguments& a) {
+  size_t n, rows;
+  float* parameter = a.array(&n);
+  float *first = a.array(), *second = a.array();
+  const float* gradient = a.array();
+  const AdamW s = adamw_of(a);
+  const int32_t *moments = a.array<int32_t>(&rows), *gradients = a.array<int32_t>();
+  if (rows > 0) adamw_table(s, parameter, first, second, gradient, moments, gradients, rows, n / rows);
 }
 
 void do_resize_bilinear(Arguments& a) {
@@ -423,6 +434,7 @@ NAPI_MODULE_INIT() {
       {"batchNormGrad", call<do_batch_norm_grad>},
       {"sumOfSquares", call_number<do_sum_of_squares>},
       {"adamw", call<do_adamw>},
+      {"adamwTable", call<do_adamw_table>},
       {"resizeBilinear", call<do_resize_bilinear>},
   };
   for (const auto& f : functions) {

@@ -213,15 +213,18 @@ void adamw(const AdamW& a, float* parameter, float* first, float* second, const 
   Pool::instance().range(n, 16384, [&](size_t b, size_t e) { kernels().adamw(a, parameter + b, first + b, second + b, gradient + b, e - b); });
 }
 
-void adamw_rows(const AdamW& a, float* parameter, float* first, float* second, const float* gradient, const uint8_t* used, size_t rows, size_t width) {
+void adamw_table(const AdamW& a, float* parameter, float* first, float* second, const float* gradient, const int32_t* moments, const int32_t* gradients, size_t rows, size_t width) {
+  const std::vector<float> zeros(width);
   Pool::instance().range(rows, grain(16384, width), [&](size_t begin, size_t end) {
-    for (size_t r = begin; r < end;) {
-      size_t next = r + 1;  // rows of one kind are done together
-      while (next < end && (used[next] != 0) == (used[r] != 0)) next++;
-      const size_t at = r * width, n = (next - r) * width;
-      if (used[r]) kernels().adamw(a, parameter + at, first + at, second + at, gradient + at, n);
-      else if (a.decay != 1.f) kernels().scale(parameter + at, a.decay, parameter + at, n);
-      r = next;
+    for (size_t r = begin; r < end; r++) {
+      float* row = parameter + r * width;
+      if (moments[r] >= 0) {
+        const size_t at = static_cast<size_t>(moments[r]) * width;
+        const float* g = gradients[r] < 0 ? zeros.data() : gradient + static_cast<size_t>(gradients[r]) * width;
+        kernels().adamw(a, row, first + at, second + at, g, width);
+      } else if (a.decay != 1.f) {
+        kernels().scale(row, a.decay, row, width);
+      }
     }
   });
 }

@@ -110,8 +110,11 @@ void batch_norm(const float* x, const float* gain, const float* bias, float* y, 
 void batch_norm_grad(const float* dy, const float* unit, const float* inverse, const float* gain, float* dx, float* dgain, float* dbias, size_t rows, size_t n);
 
 void adamw(const AdamW&, float* parameter, float* first, float* second, const float* gradient, size_t n);
-/** Rows whose moments are zero for ever (`used` 0) only decay. */
-void adamw_rows(const AdamW&, float* parameter, float* first, float* second, const float* gradient, const uint8_t* used, size_t rows, size_t width);
+/**
+ * A table of `rows` of `width` numbers. Row r has its moments in row moments[r] of first and second, or only decays when
+ * that is negative; its gradient is row gradients[r], or zero when that is negative.
+ */
+void adamw_table(const AdamW&, float* parameter, float* first, float* second, const float* gradient, const int32_t* moments, const int32_t* gradients, size_t rows, size_t width);
 
 /** [B, H, W, C] -> [B, H', W', C]. */
 struct Resize {
