@@ -57,9 +57,9 @@ export const COMMANDS: readonly CommandEntry[] = [
   { usage: 'rm <runs..>', describe: 'Take runs out of the lists; deletes nothing', load: () => import('./rm.ts') },
   { usage: 'restore <runs..>', describe: 'Bring runs back into the lists', load: () => import('./restore.ts') },
   {
-    usage: 'export-metrics [runs..]',
-    describe: 'Write points and tables as CSV, JSON lines or SQLite',
-    load: () => import('./export-metrics.ts'),
+    usage: 'export [runs..]',
+    describe: 'Write points and tables as CSV, JSON lines, Parquet or SQLite, or weights for transformers',
+    load: () => import('./export.ts'),
   },
   { usage: 'sql <query>', describe: 'Ask the database, reading only', load: () => import('./sql.ts') },
   {
@@ -71,11 +71,6 @@ export const COMMANDS: readonly CommandEntry[] = [
     usage: 'config <action> [file]',
     describe: 'Print a complete configuration, its schema or its keys',
     load: () => import('./config.ts'),
-  },
-  {
-    usage: 'export <run> <dir>',
-    describe: 'Write the weights of a run as transformers loads them',
-    load: () => import('./export.ts'),
   },
   {
     usage: 'import <source>',

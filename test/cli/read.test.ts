@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -156,7 +156,7 @@ describe('the reading commands on five finished runs and one at work', SLOW, () 
 
   test('a reader that goes away ends gvx quietly', async () => {
     const home = shared
-    const answer = await gvx(['export-metrics', '--format', 'jsonl', '--view', 'v_params'], { home, readBytes: 10 })
+    const answer = await gvx(['export', '--format', 'jsonl', '--view', 'v_params'], { home, readBytes: 10 })
     expect(answer.stderr).toBe('')
     expect(answer.code).toBe(0)
   })
@@ -204,6 +204,27 @@ describe('one sentence and the documented exit code', SLOW, () => {
       stderr: expect.stringContaining('no runs here yet'),
     })
     expect((await gvx(['leaderboard'], { home })).code).toBe(4)
+    const json = await gvx(['runs', '--json'], { home })
+    expect({ ...json, stdout: JSON.parse(json.stdout) }).toMatchObject({ code: 4, stdout: { kind: 'runs', rows: [] } })
+  })
+
+  test.each([
+    [['runs']],
+    [['leaderboard']],
+    [['show', '@last']],
+    [['compare', '1', '2']],
+    [['tag', 'run1', 'x']],
+    [['logs', 'run1']],
+    [['watch']],
+    [['sql', 'SELECT 1']],
+    [['db', 'backup']],
+    [['db', 'check']],
+  ])('gvx %j in a folder where nothing has run: 4, and nothing is left behind', async (args) => {
+    const home = emptyHome()
+    expect((await gvx(args, { home })).code).toBe(4)
+    expect(readdirSync(home)).toEqual([])
+    expect((await gvx(args, { home: join(home, 'not-there') })).code).toBe(4)
+    expect(readdirSync(home)).toEqual([])
   })
 
   test('one folder that cannot be read does not hide the others', async () => {
