@@ -28,8 +28,11 @@ type GlobalArgs = { home?: string; plain?: boolean }
 export type Context = {
   /** Directory with runs.db, runs/ and data/. */
   home: string
-  /** The database, brought up to date with the logs; opened at the first call, closed when the command ends. */
-  store(): Promise<Store>
+  /**
+   * The database, brought up to date with the logs; opened at the first call, closed when the command ends. Only with `create` is one
+   * made in a home where nothing has run.
+   */
+  store(options?: { create?: boolean }): Promise<Store>
   /** Something to say that is not data: to stderr. */
   say(text: string): void
   /** Data that cannot wait for `print`, as `logs -f` has it: to stdout. */

@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { EXIT } from '../core/errors.ts'
+import { EXIT, UserError } from '../core/errors.ts'
 import { openStore } from '../store/open.ts'
 import { backupDatabase, type Check, checkDatabase, migrationNames, rebuildDatabase } from '../store/upkeep.ts'
 import { formatBytes } from '../tui/format.ts'
@@ -33,7 +34,10 @@ export default defineCommand<Args, Done>({
       case 'backup': {
         const stamp = new Date().toISOString().slice(0, 19).replaceAll(':', '')
         const target = resolve(file ?? `${home}/runs.db.backup-${stamp}`)
-        return { action, file: target, bytes: backupDatabase(await context.store(), target) }
+        const store = await context.store()
+        if (!existsSync(store.file))
+          throw new UserError(`there is no database in ${home}.`, { exitCode: EXIT.nothingFound })
+        return { action, file: target, bytes: backupDatabase(store, target) }
       }
       case 'rebuild':
         return { action, ...rebuildDatabase(home, say) }

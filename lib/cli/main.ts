@@ -159,8 +159,8 @@ function createContext(home: string, argv: readonly string[], signal: AbortSigna
     home,
     argv,
     signal,
-    store: () => {
-      store ??= openFresh(home, say)
+    store: ({ create = false } = {}) => {
+      store ??= openFresh(home, create, say)
       return store
     },
     say,
@@ -172,9 +172,13 @@ function createContext(home: string, argv: readonly string[], signal: AbortSigna
   return { context, exitCode: () => exit, close: async () => (await store?.catch(() => null))?.close() }
 }
 
-/** The database with everything the logs say in it. */
-async function openFresh(home: string, say: (text: string) => void): Promise<Store> {
-  const [{ openStore }, { refresh }] = await Promise.all([import('../store/open.ts'), import('../store/status.ts')])
+/** The database with everything the logs say in it; where nothing has run, an empty one that leaves no file behind. */
+async function openFresh(home: string, create: boolean, say: (text: string) => void): Promise<Store> {
+  const [{ hasRuns, openEmpty, openStore }, { refresh }] = await Promise.all([
+    import('../store/open.ts'),
+    import('../store/status.ts'),
+  ])
+  if (!create && !hasRuns(home)) return openEmpty(home)
   const store = openStore(home, { warn: say })
   try {
     refresh(store, (dir, error) => say(`${dir} was left out: ${messageOf(error)}`))

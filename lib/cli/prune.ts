@@ -6,8 +6,8 @@ import { openRun } from '../run/folder.ts'
 import { readRunState } from '../run/follow.ts'
 import { hasEnded } from '../run/status.ts'
 import { prunePoints, type Recording, vanishedPoints } from '../sweep/record.ts'
+import type { SweepFile } from '../sweep/spec.ts'
 import type { Context } from './command.ts'
-import type { SessionRequest } from './session.ts'
 
 /**
  * Takes the points that are gone from the file out of the sweep, and lets those of their runs that are at work save and end, after asking.
@@ -15,11 +15,11 @@ import type { SessionRequest } from './session.ts'
  * @throws UserError where there is nobody to ask and `--yes` was not given; nothing has been done then
  */
 export async function prune(
-  { sweep, prune: how, dryRun }: SessionRequest,
+  sweep: SweepFile,
   now: Recording,
-  context: Context,
+  { sure, dryRun }: { sure: boolean; dryRun: boolean },
+  { home, say }: Context,
 ): Promise<void> {
-  const { home, say } = context
   const gone = vanishedPoints(home, sweep, now)
   if (gone.length === 0) return say('--prune: no point is gone from the file')
   const busy = gone.filter(({ run }) => !hasEnded(readRunState(openRun(home, run!).dir).status))
@@ -27,7 +27,7 @@ export async function prune(
   const what = `${plural(gone.length, 'point')} gone from the file: ${names(gone)}`
   if (dryRun) return say(`${what}; --prune would stop ${busy.length === 0 ? 'none, all have ended' : names(busy)}`)
   say(what)
-  if (busy.length > 0 && !how?.sure && !(await confirm(`stop ${names(busy)}?`))) return say('they are left alone')
+  if (busy.length > 0 && !sure && !(await confirm(`stop ${names(busy)}?`))) return say('they are left alone')
   prunePoints(
     home,
     sweep,

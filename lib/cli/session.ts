@@ -72,7 +72,15 @@ export async function runSession(request: SessionRequest, context: Context): Pro
       )
     : planSweep(points, runs, options)
   const fileKeys = request.fileKeys ?? null
-  if (request.prune) await prune(request, { points: plan.map(({ planned }) => planned), fileKeys }, context)
+  if (request.prune) {
+    const { sure } = request.prune
+    await prune(
+      sweep,
+      { points: plan.map(({ planned }) => planned), fileKeys },
+      { sure, dryRun: request.dryRun },
+      context,
+    )
+  }
   const data = { sweep: sweep.id, question: sweep.spec.question, file: sweep.file, points: plan.map((e) => e.planned) }
   if (request.dryRun) return { ...data, result: null }
   if (request.detach) {
@@ -80,7 +88,7 @@ export async function runSession(request: SessionRequest, context: Context): Pro
     return { ...data, result: null }
   }
 
-  const store = await context.store()
+  const store = await context.store({ create: true })
   const machine = thisMachine()
   const working = plan.filter(({ planned }) => planned.action !== 'skip').map(({ point }) => point.config)
   const jobs = request.jobs ?? (working.length === 0 ? 1 : fittingJobs(working, machine))

@@ -2,6 +2,7 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statfsSync } fro
 import { join, resolve } from 'node:path'
 import Database from 'better-sqlite3'
 import { EXIT, messageOf, UserError } from '../core/errors.ts'
+import { runsFolder } from '../run/folder.ts'
 import { MIGRATIONS } from './schema.ts'
 
 /** The open database of a home. Close it. */
@@ -51,8 +52,14 @@ export function openStore(home: string, { warn, file = databaseFile(home) }: Ope
     warn?.(
       `${file} is on ${network}, where SQLite is not safe with two machines; GVX_DB names a place on a local disk.`,
     )
-  return open(file, home, false)
+  return openFile(file, home, false)
 }
+
+/** Whether there is anything to read in a home: a database, or runs to make one of. */
+export const hasRuns = (home: string): boolean => existsSync(databaseFile(home)) || existsSync(runsFolder(home))
+
+/** The database of a home where nothing has run, in memory: looking into a folder leaves nothing behind in it. */
+export const openEmpty = (home: string): Store => openFile(':memory:', home, false, databaseFile(home))
 
 /** Opens the database for looking only: writes are refused by SQLite itself. */
 export function openReadonly(home: string): Store {
@@ -62,10 +69,11 @@ export function openReadonly(home: string): Store {
       hint: 'gvx sweep ablations/stages.yaml makes one, --home names another place',
       exitCode: EXIT.nothingFound,
     })
-  return open(file, home, true)
+  return openFile(file, home, true)
 }
 
-function open(file: string, home: string, readonly: boolean): Store {
+/** @param as the file that the store says it is */
+function openFile(file: string, home: string, readonly: boolean, as = file): Store {
   let db: Database.Database
   try {
     db = new Database(file, { readonly, timeout: 10_000 })
@@ -91,7 +99,7 @@ function open(file: string, home: string, readonly: boolean): Store {
   }
   return {
     home,
-    file,
+    file: as,
     db,
     readonly,
     sql: cached((text) => db.prepare(text)),
