@@ -105,6 +105,11 @@ const CASES: Record<string, Case> = {
     inputs: encoder([9, 31], 32, 128),
     f: (p) => encoderLayer(p.x, weightsOf(p), { heads: 2, activation: 'quickGelu', causal: true, eps: EPS }),
   },
+  // more than 1.5 million numbers before the activation: they are computed again
+  'a wide transformer layer': {
+    inputs: encoder([1, 400], 8, 4096),
+    f: (p) => encoderLayer(p.x, weightsOf(p), { heads: 1, activation: 'gelu', causal: false, eps: EPS }),
+  },
   'a transformer layer with stochastic depth': {
     inputs: encoder([3, 7], 16, 24),
     f: (p) =>

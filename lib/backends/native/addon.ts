@@ -72,12 +72,12 @@ export type Addon = {
   attentionGrad(
     ...args: [...AttentionShape, dy: F32, q: F32, k: F32, v: F32, logSum: F32, dq: F32, dk: F32, dv: F32]
   ): void
-  /** `saved`: q, k, v and attended, and for a backward pass also middle, log sums and pre (struct EncoderSaved). */
-  encoderLayer(...args: [...EncoderShape, weights: F32[], x: F32, y: F32, saved: F32[]]): void
+  /** `saved`: q, k, v and attended, and for a backward pass also middle, log sums and perhaps pre (struct EncoderSaved). */
+  encoderLayer(...args: [...EncoderShape, weights: F32[], x: F32, y: F32, saved: Optional[]]): void
   /** Numbers of memory that encoderLayerGrad works in. */
   encoderGradWork(...shape: EncoderShape): number
   encoderLayerGrad(
-    ...args: [...EncoderShape, weights: F32[], x: F32, dy: F32, saved: F32[], dx: F32, gradients: F32[], work: F32]
+    ...args: [...EncoderShape, weights: F32[], x: F32, dy: F32, saved: Optional[], dx: F32, gradients: F32[], work: F32]
   ): void
   assign(
     ...args: [x: F32, noise: Optional, soft: F32, hard: Optional, b: number, g: number, n: number, temperature: number]

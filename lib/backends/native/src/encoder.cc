@@ -139,7 +139,7 @@ void encoder_layer(const EncoderLayer& l, const EncoderWeights<const float>& w, 
 }
 
 size_t encoder_grad_work(const EncoderLayer& l) {
-  return l.rows * (std::max(l.hidden, 3 * l.channels) + 5 * l.channels) + (2 * chunks_of(l.rows) + 3 * l.channels + 3) * l.channels;
+  return l.rows * (l.hidden + std::max(l.hidden, 3 * l.channels) + 5 * l.channels) + (2 * chunks_of(l.rows) + 3 * l.channels + 3) * l.channels;
 }
 
 void encoder_layer_grad(const EncoderLayer& l, const EncoderWeights<const float>& w, const float* x, const float* dy, const EncoderSaved& saved, float* dx, const EncoderWeights<float>& grad, float* work) {
@@ -152,6 +152,8 @@ void encoder_layer_grad(const EncoderLayer& l, const EncoderWeights<const float>
   float* d_out = d_mlp + size;
   float* norm_sums = d_out + size;          // of each chunk: gain, bias
   float* qkv_grad = norm_sums + 2 * chunks_of(l.rows) * c;  // [3 c, c] and [3 c]
+  // what goes into the activation, and then what comes out of it
+  float* inner = saved.pre ? saved.pre : qkv_grad + 3 * c * (c + 1);
   if (!l.mlp_factor) d_mlp = const_cast<float*>(dy);
   if (!l.attention_factor) d_out = d_middle;
   const auto sum_norms = [&](float* gain, float* bias) {
@@ -169,14 +171,20 @@ void encoder_layer_grad(const EncoderLayer& l, const EncoderWeights<const float>
 
   Factor fc2 = backward_of(w.fc2, hidden, c), fc1 = backward_of(w.fc1, c, hidden), out = backward_of(w.out, c, c);
   Factor q = backward_of(w.q, c, c), k = backward_of(w.k, c, c), v = backward_of(w.v, c, c);
-  pack({&fc2, &fc1, &out, &q, &k, &v});
+  Factor again = forward_of(w.fc1, c, hidden);
+  if (saved.pre) pack({&fc2, &fc1, &out, &q, &k, &v});
+  else pack({&again, &fc2, &fc1, &out, &q, &k, &v});
 
   in_chunks(l.rows, [&](size_t chunk, size_t from, size_t rows) {
     static thread_local Scratch scratch;
     float* d_normed = scratch.get(rows * (c + 2));
     if (l.mlp_factor) scale_rows(dy + from * c, l.mlp_factor + from, d_mlp + from * c, rows, c);
+    if (!saved.pre) {
+      kernels().layer_norm(saved.middle + from * c, w.norm2, w.norm2_bias, normed + from * c, d_normed + rows * c, d_normed + rows * (c + 1), rows, c, l.eps);
+      again.times(normed + from * c, c, rows, inner + from * hidden, with_bias(w.fc1_bias));
+    }
     Epilogue through;
-    through.through = saved.pre + from * hidden;  // holds the activations afterwards
+    through.through = inner + from * hidden;
     through.slope_of = l.activation;
     fc2.times(d_mlp + from * c, c, rows, d_inner + from * hidden, through);
     fc1.times(d_inner + from * hidden, hidden, rows, d_normed, Epilogue{});
@@ -185,7 +193,7 @@ void encoder_layer_grad(const EncoderLayer& l, const EncoderWeights<const float>
     out.times(d_out + from * c, c, rows, d_attended + from * c, Epilogue{});
   });
   sum_norms(grad.norm2, grad.norm2_bias);
-  weight_gradient(d_mlp, c, saved.pre, hidden, l.rows, grad.fc2, grad.fc2_bias);
+  weight_gradient(d_mlp, c, inner, hidden, l.rows, grad.fc2, grad.fc2_bias);
   weight_gradient(d_inner, hidden, normed, c, l.rows, grad.fc1, grad.fc1_bias);
   weight_gradient(d_out, c, saved.attended, c, l.rows, grad.out, grad.out_bias);
 

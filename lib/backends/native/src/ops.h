@@ -89,13 +89,13 @@ struct EncoderWeights {
 struct EncoderSaved {
   float *q, *k, *v, *attended, *middle;  // [rows, channels]
   float* log_sum;                        // [rows * heads]
-  float* pre;                            // [rows, hidden], before the activation
+  float* pre;                            // [rows, hidden], before the activation; null: it is computed again
 };
-/** Without `saved.pre` nothing is kept but q, k, v and attended, which serve as memory; the others may be null then. */
+/** What is null in `saved` is not kept; q, k, v and attended serve as memory and must be there. */
 void encoder_layer(const EncoderLayer&, const EncoderWeights<const float>&, const float* x, float* y, const EncoderSaved& saved);
 /** Numbers of memory that the backward pass works in. */
 size_t encoder_grad_work(const EncoderLayer&);
-/** Overwrites saved.pre. */
+/** Needs all of `saved` but pre, and overwrites pre. */
 void encoder_layer_grad(const EncoderLayer&, const EncoderWeights<const float>&, const float* x, const float* dy, const EncoderSaved& saved, float* dx, const EncoderWeights<float>& gradients, float* work);
 
 /** logits, noise [B, G, N] -> softmax over G of (logits + noise) / temperature, and its one-hot argmax when `hard`. */
