@@ -1,4 +1,4 @@
-import type { Cell } from './command.ts'
+import type { Cell, Column } from './command.ts'
 
 /** How numbers look in every table. */
 
@@ -32,7 +32,7 @@ export function short(value: Cell): string {
 
 /** Whether a metric is a fraction that people read in percent. */
 const isPercent = (name: string): boolean =>
-  /(?:^|[/.])(?:mIoU\w*|aAcc|mAcc|boundary\w*|oracleIoU|bestOverlap|iou|acc@\d)$/i.test(name)
+  /(?:^|[/.])(?:mIoU\w*|aAcc|mAcc|boundary\w*|oracleIoU|bestOverlap|iou|acc[15]|meanAcc1)$/i.test(name)
 
 export const metricText =
   (name: string) =>
@@ -46,3 +46,22 @@ export function moment(ms: number | null): string {
   const two = (n: number) => String(n).padStart(2, '0')
   return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${two(d.getHours())}:${two(d.getMinutes())}`
 }
+
+/** A difference that there need not be. */
+export const deltaText = (value: Cell): string => (value === null ? '' : signedPercent(value))
+
+/** `43.8 ± 1.2`, or the mean alone where there is one value. */
+export const meanText = ({ mean, std }: { mean: number; std: number | null }): string =>
+  std === null ? percent(mean) : `${percent(mean)} ± ${percent(std)}`
+
+/** The 95 % interval of a difference and its two-sided p, as papers write it. */
+export const intervalColumns = (weight = 6): Column[] => [
+  { name: '95 % from', align: 'right', weight, format: deltaText },
+  { name: 'to', align: 'right', weight, format: deltaText },
+  {
+    name: 'p',
+    align: 'right',
+    weight,
+    format: (p) => (typeof p !== 'number' ? '' : p < 0.001 ? '< 0.001' : p.toFixed(3)),
+  },
+]

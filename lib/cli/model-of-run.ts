@@ -1,3 +1,5 @@
+import { realpathSync } from 'node:fs'
+import { basename } from 'node:path'
 import { type Config, configSchema } from '../config/schema.ts'
 import { parseSet } from '../config/set.ts'
 import { EXIT, UserError } from '../core/errors.ts'
@@ -8,7 +10,8 @@ import { resolveRunName } from '../store/names.ts'
 import { openBackend, type Params, tf } from '../tensor/index.ts'
 import type { Context } from './command.ts'
 
-export type ModelOfRun = { run: RunFolder; config: Config; params: Params; step: number }
+/** `checkpoint` is the name of its folder. */
+export type ModelOfRun = { run: RunFolder; config: Config; params: Params; step: number; checkpoint: string }
 
 /**
  * The weights of a run on an open backend: those of its best checkpoint or of its last. `sets` override what has no part
@@ -30,7 +33,7 @@ export async function loadModelOfRun(
   const params = Object.fromEntries(
     [...checkpoint.model].map(([key, { data, shape }]) => [key, tf.tensor(data, shape)]),
   )
-  return { run, config, params, step: checkpoint.step }
+  return { run, config, params, step: checkpoint.step, checkpoint: basename(realpathSync(checkpoint.path)) }
 }
 
 /** The best checkpoint of a run or its last. Damaged ones are named on the way; a UserError where there is none. */

@@ -4,11 +4,12 @@ import type { Context } from './command.ts'
 /** Milliseconds between two lines of progress. */
 const EVERY = { terminal: 3_000, log: 30_000 }
 
-/** Says every few seconds how far a piece of work is, how fast it goes and how long it will take. */
+/** Says every few seconds how far a piece of work is, how fast it goes and how long it will take. `before` was done earlier. */
 export function reportProgress(
   what: string,
   unit: string,
   context: Pick<Context, 'say'>,
+  before = 0,
   now: () => number = () => performance.now(),
 ): (done: number, total: number) => void {
   const pause = process.stderr.isTTY ? EVERY.terminal : EVERY.log
@@ -18,8 +19,9 @@ export function reportProgress(
     const time = now()
     if (time - said < pause && done < total) return
     said = time
-    const rate = (done / Math.max(1, time - start)) * 1000
-    const rest = done < total ? `, ${formatDuration(remaining(time - start, done, total))} left` : ''
+    const fresh = done - before
+    const rate = (fresh / Math.max(1, time - start)) * 1000
+    const rest = done < total ? `, ${formatDuration(remaining(time - start, fresh, total - before))} left` : ''
     context.say(`${what}: ${done} of ${total} ${unit}, ${rate.toFixed(rate < 10 ? 1 : 0)} a second${rest}`)
   }
 }

@@ -103,6 +103,13 @@ function printHead({ run, folder }: Shown, out: Out): void {
 function printResults(evaluations: Evaluation[], out: Out): void {
   const finals = evaluations.filter((e) => e.purpose === 'final')
   if (finals.length === 0) return
+  for (const { dataset, values, step, images, protocol } of finals)
+    if (values.acc1 !== undefined) {
+      const accuracies = Object.entries(values).map(([name, value]) => `${name} ${percent(value)}`)
+      out.line(`${dataset}: ${accuracies.join(', ')} (step ${step}, ${images} images, protocol ${protocol})`)
+    }
+  const segmented = finals.filter(({ values }) => values.acc1 === undefined)
+  if (segmented.length === 0) return
   out.table({
     title: 'Final evaluations',
     columns: [
@@ -114,7 +121,7 @@ function printResults(evaluations: Evaluation[], out: Out): void {
       { name: 'beside it', weight: 3 },
       { name: 'protocol' },
     ],
-    rows: finals.map((e): Cell[] => [
+    rows: segmented.map((e): Cell[] => [
       e.dataset,
       e.values.mIoU ?? null,
       e.values.aAcc ?? null,

@@ -281,6 +281,12 @@ const evalSchema = section({
     .default(0.95)
     .describe('A pixel whose best class is below this is background: 0.95 in the code for VOC, 0.9 in the paper'),
   templates: z.enum(['single', 'clip7', 'clip80']).default('single').describe('Prompt templates of the class names'),
+  classification: section({
+    templates: z
+      .enum(['single', 'clip7', 'clip80'])
+      .default('clip7')
+      .describe('Prompt templates of zero-shot classification: the seven with which the reference evaluates ImageNet'),
+  }),
   plainSegments: z
     .enum(['patches', 'kmeans', 'mean-shift', 'spectral'])
     .default('patches')

@@ -23,6 +23,15 @@ export const COCO_OBJECT =
     ',',
   )
 
+/** COCO-Stuff's 91 classes of stuff, categories 92 to 182, as people say them (`wall-other` is wall). */
+const COCO_STUFF_ONLY =
+  'banner,blanket,branch,bridge,building,bush,cabinet,cage,cardboard,carpet,ceiling,ceiling tile,cloth,clothes,clouds,counter,cupboard,curtain,desk,dirt,door,fence,marble floor,floor,stone floor,tile floor,wood floor,flower,fog,food,fruit,furniture,grass,gravel,ground,hill,house,leaves,light,mat,metal,mirror,moss,mountain,mud,napkin,net,paper,pavement,pillow,plant,plastic,platform,playing field,railing,railroad,river,road,rock,roof,rug,salad,sand,sea,shelf,sky,skyscraper,snow,solid,stairs,stone,straw,structure,table,tent,textile,towel,tree,vegetable,brick wall,concrete wall,wall,wall panel,stone wall,tile wall,wood wall,water,waterdrops,window blind,window,wood'.split(
+    ',',
+  )
+
+/** COCO-Stuff: 80 things and 91 kinds of stuff, no background. */
+export const COCO_STUFF = [...COCO_OBJECT.slice(1), ...COCO_STUFF_ONLY]
+
 /** Ids of COCO's categories between 1 and 90 that do not exist. */
 const COCO_GAPS = [12, 26, 29, 30, 45, 66, 68, 69, 71, 83]
 
@@ -35,5 +44,13 @@ export const COCO_STUFF_TO_OBJECT: Uint8Array = (() => {
   table[255] = 255
   let index = 0
   for (let id = 1; id <= 90; id++) if (!COCO_GAPS.includes(id)) table[id - 1] = ++index
+  return table
+})()
+
+/** From a value of COCO-Stuff's pixel maps to an index of COCO_STUFF; 255 and ids that do not exist are ignored. */
+export const COCO_STUFF_REMAP: Uint8Array = (() => {
+  const table = new Uint8Array(256).fill(255)
+  let index = 0
+  for (let id = 1; id <= 182; id++) if (!COCO_GAPS.includes(id) && id !== 91) table[id - 1] = index++
   return table
 })()

@@ -103,25 +103,37 @@ function createFilter(size: number, outSize: number): Filter {
  */
 export function resizeHalfPixel(image: Image, width: number, height: number): Image {
   if (width === image.width && height === image.height) return image
-  const { data } = image
   const columns = samplePoints(image.width, width)
   const rows = samplePoints(image.height, height)
-  const out = new Uint8Array(width * height * 3)
+  const stride = width * 3
+  const out = new Uint8Array(stride * height)
+  // a row of the image lies between several rows of the result: stretched once, used again
+  let [upper, lower] = [new Float64Array(stride), new Float64Array(stride)]
+  let [upperRow, lowerRow] = [-1, -1]
   for (let y = 0, at = 0; y < height; y++) {
-    const upper = rows.low[y] * image.width
-    const lower = rows.high[y] * image.width
-    const v = rows.part[y]
-    for (let x = 0; x < width; x++) {
-      const [left, right, u] = [columns.low[x], columns.high[x], columns.part[x]]
-      for (let c = 0; c < 3; c++) {
-        const top = data[(upper + left) * 3 + c] * (1 - u) + data[(upper + right) * 3 + c] * u
-        const bottom = data[(lower + left) * 3 + c] * (1 - u) + data[(lower + right) * 3 + c] * u
-        out[at++] = Math.round(top * (1 - v) + bottom * v)
-      }
+    const [top, bottom, v] = [rows.low[y], rows.high[y], rows.part[y]]
+    if (top === lowerRow) {
+      ;[upper, lower] = [lower, upper]
+      ;[upperRow, lowerRow] = [lowerRow, upperRow]
     }
+    if (top !== upperRow) stretchRow(image, top, columns, upper)
+    if (bottom !== lowerRow) stretchRow(image, bottom, columns, lower)
+    ;[upperRow, lowerRow] = [top, bottom]
+    for (let i = 0; i < stride; i++) out[at++] = upper[i] * (1 - v) + lower[i] * v + 0.5
   }
   return { data: out, width, height }
 }
+
+function stretchRow({ data, width }: Image, y: number, { low, high, part }: SamplePoints, out: Float64Array): void {
+  for (let x = 0, at = 0; x < low.length; x++) {
+    const left = (y * width + low[x]) * 3
+    const right = (y * width + high[x]) * 3
+    const u = part[x]
+    for (let c = 0; c < 3; c++) out[at++] = data[left + c] * (1 - u) + data[right + c] * u
+  }
+}
+
+type SamplePoints = ReturnType<typeof samplePoints>
 
 function samplePoints(size: number, outSize: number) {
   const low = new Int32Array(outSize)

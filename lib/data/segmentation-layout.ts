@@ -3,7 +3,15 @@ import path from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { messageOf, UserError } from '../core/errors.ts'
-import { COCO_OBJECT, COCO_STUFF_TO_OBJECT, CONTEXT, VOC_ORIGINAL, VOC_REFERENCE } from './class-names.ts'
+import {
+  COCO_OBJECT,
+  COCO_STUFF,
+  COCO_STUFF_REMAP,
+  COCO_STUFF_TO_OBJECT,
+  CONTEXT,
+  VOC_ORIGINAL,
+  VOC_REFERENCE,
+} from './class-names.ts'
 
 /** Where the images, masks and lists of a data set lie and what its mask values mean. */
 export type Layout = {
@@ -46,8 +54,9 @@ const classesSchema = z.strictObject({
 export function layoutOf(root: string, variant: string | null, classNames: 'reference' | 'voc'): Layout {
   if (!existsSync(root)) throw new UserError(`The data set ${root} is not there.`, { hint: 'Check eval.voc.root.' })
   if (existsSync(path.join(root, 'classes.yaml'))) return readClasses(root, variant)
-  if (variant) throw new UserError(`${root} has no classes.yaml and so no variant "${variant}".`)
-  const known = contextLayout(root) ?? vocLayout(root, classNames) ?? cocoLayout(root)
+  const coco = cocoLayout(root, variant)
+  if (variant && !coco) throw new UserError(`${root} has no classes.yaml and so no variant "${variant}".`)
+  const known = contextLayout(root) ?? vocLayout(root, classNames) ?? coco
   if (known) return known
   throw new UserError(`${root} is not in PASCAL VOC layout: it has no SegmentationClass.`, {
     hint: 'Give VOCdevkit or VOC2012, or put a classes.yaml into a folder of your own (docs/data.md).',
@@ -94,12 +103,32 @@ function contextLayout(context: string): Layout | null {
   })
 }
 
-/** COCO 2017's val images with COCO-Stuff's pixel maps, or with the masks that the reference makes of them. */
-function cocoLayout(root: string): Layout | null {
+/**
+ * COCO 2017's val images with COCO-Stuff's pixel maps, or with the masks that the reference makes of them. Its 80 things
+ * over background, or as the variant `stuff` all 171 classes.
+ */
+function cocoLayout(root: string, variant: string | null): Layout | null {
   const maps = path.join(root, 'stuffthingmaps/val2017')
   const prepared = path.join(root, 'annotations/val2017')
   const masks = [maps, prepared].find((dir) => existsSync(dir))
   if (!masks) return null
+  if (variant !== null) {
+    if (variant !== 'stuff') throw new UserError(`COCO has no variant "${variant}".`, { hint: 'It has: stuff.' })
+    if (masks !== maps)
+      throw new UserError(`${root} has the masks of COCO-Object and no stuffthingmaps/val2017.`, {
+        hint: 'COCO-Stuff needs stuffthingmaps_trainval2017.zip of its authors.',
+      })
+    return knownLayout({
+      name: 'coco-stuff',
+      images: path.join(root, 'images/val2017'),
+      masks,
+      lists: path.join(root, 'lists'),
+      classes: COCO_STUFF,
+      background: false,
+      things: COCO_OBJECT.slice(1),
+      remap: COCO_STUFF_REMAP,
+    })
+  }
   return knownLayout({
     name: 'coco-object',
     images: path.join(root, 'images/val2017'),

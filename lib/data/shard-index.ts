@@ -8,7 +8,7 @@ import { type ByteSource, readTar } from './tar.ts'
 /** Offset and size of a member in the (decompressed) tar. */
 export type Extent = [offset: number, size: number]
 
-/** One webdataset sample: an image with at least one source of captions. */
+/** One webdataset sample: an image with at least one source of captions, or with the number of its class as its text. */
 export type SampleEntry = { key: string; image: Extent; text: Extent | null; json: Extent | null }
 
 export type ShardIndex = {
@@ -24,20 +24,24 @@ export type ShardIndex = {
 
 const IMAGES = new Set(['jpg', 'jpeg', 'png', 'webp'])
 const TEXTS = new Set(['txt', 'text'])
+const CLASSES = new Set(['cls'])
 /** Larger members are left out: no photograph and no caption is. */
 const MAX_IMAGE_BYTES = 128 * 2 ** 20
 const MAX_TEXT_BYTES = 2 ** 20
 const INDEX_VERSION = 1
 
+/** What the partner of an image is: captions, or the number of its class in a .cls. */
+export type Partner = 'caption' | 'class'
+
 /**
  * The index of a shard, from the cache in `cacheDir` or by walking its headers. A shard that cannot be read is an empty
  * index with its fault; a missing file is one too.
  */
-export function loadShardIndex(file: string, cacheDir: string): ShardIndex {
+export function loadShardIndex(file: string, cacheDir: string, partner: Partner = 'caption'): ShardIndex {
   let stamp: string
   try {
     const { size, mtimeMs } = statSync(file)
-    stamp = `${INDEX_VERSION} ${path.resolve(file)} ${size} ${mtimeMs}`
+    stamp = `${INDEX_VERSION} ${path.resolve(file)} ${size} ${mtimeMs}${partner === 'class' ? ' cls' : ''}`
   } catch {
     return unreadable(file, new SampleError('unreadable-shard', 'the file is not there'))
   }
@@ -45,7 +49,7 @@ export function loadShardIndex(file: string, cacheDir: string): ShardIndex {
   try {
     return JSON.parse(readFileSync(cached, 'utf8')) as ShardIndex
   } catch {
-    const index = indexShard(file)
+    const index = indexShard(file, partner)
     mkdirSync(cacheDir, { recursive: true })
     const unfinished = `${cached}.${process.pid}.tmp`
     writeFileSync(unfinished, JSON.stringify(index))
@@ -55,11 +59,12 @@ export function loadShardIndex(file: string, cacheDir: string): ShardIndex {
 }
 
 /** Walks the headers of a shard and pairs its members. */
-export function indexShard(file: string): ShardIndex {
+export function indexShard(file: string, partner: Partner = 'caption'): ShardIndex {
   try {
     const shard = openShardFile(file)
     try {
-      return { path: file, compressed: shard.compressed, bytes: shard.size, ...withDigest(pairMembers(shard, file)) }
+      const pairs = withDigest(pairMembers(shard, file, partner))
+      return { path: file, compressed: shard.compressed, bytes: shard.size, ...pairs }
     } finally {
       shard.close()
     }
@@ -86,7 +91,9 @@ function withDigest(pairs: Pick<ShardIndex, 'samples' | 'faults'>): Pick<ShardIn
 }
 
 /** Neighbours with the same key are one sample, as webdataset has it: the key ends at the first dot of the base name. */
-function pairMembers(source: ByteSource, shard: string): Pick<ShardIndex, 'samples' | 'faults'> {
+function pairMembers(source: ByteSource, shard: string, partner: Partner): Pick<ShardIndex, 'samples' | 'faults'> {
+  const texts = partner === 'class' ? CLASSES : TEXTS
+
   const samples: SampleEntry[] = []
   const faults: Fault[] = []
   const fault = (kind: FaultKind, key: string | null, message: string) => faults.push({ kind, shard, key, message })
@@ -95,10 +102,11 @@ function pairMembers(source: ByteSource, shard: string): Pick<ShardIndex, 'sampl
     if (members.size === 0) return
     const first = (extensions: Set<string>) => [...extensions].map((e) => members.get(e)).find((m) => m) ?? null
     const image = first(IMAGES)
-    const text = first(TEXTS)
+    const text = first(texts)
     const json = members.get('json') ?? null
-    if (!image) fault('missing-partner', key, 'has a caption but no image')
-    else if (!text && !json) fault('missing-partner', key, 'has an image but no .txt, .text or .json')
+    if (!image) fault('missing-partner', key, `has a ${partner} but no image`)
+    else if (!text && !json)
+      fault('missing-partner', key, `has an image but no ${partner === 'class' ? '.cls' : '.txt, .text or .json'}`)
     else samples.push({ key, image, text, json })
   }
 
@@ -115,7 +123,7 @@ function pairMembers(source: ByteSource, shard: string): Pick<ShardIndex, 'sampl
       continue
     }
     const isImage = IMAGES.has(extension)
-    if (!isImage && !TEXTS.has(extension) && extension !== 'json') continue
+    if (!isImage && !texts.has(extension) && !(extension === 'json' && partner === 'caption')) continue
     if (open.key !== key) {
       pair(open)
       open = { key, members: new Map() }

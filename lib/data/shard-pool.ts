@@ -1,5 +1,5 @@
 import { openShardFile, type ShardFile } from './shard-file.ts'
-import { type Extent, loadShardIndex, type SampleEntry } from './shard-index.ts'
+import { type Extent, loadShardIndex, type Partner, type SampleEntry } from './shard-index.ts'
 
 /** Open shards, the latest used ones: descriptors are few, and a compressed shard takes its whole size in memory. */
 const MAX_OPEN = 64
@@ -13,7 +13,7 @@ export type ShardPool = {
   close(): void
 }
 
-export function createShardPool(paths: readonly string[], indexDir: string): ShardPool {
+export function createShardPool(paths: readonly string[], indexDir: string, partner: Partner = 'caption'): ShardPool {
   const open = new Map<number, OpenShard>()
 
   function get(shard: number): OpenShard {
@@ -24,7 +24,7 @@ export function createShardPool(paths: readonly string[], indexDir: string): Sha
       return known
     }
     const path = paths[shard]
-    const opened = { file: openShardFile(path), samples: loadShardIndex(path, indexDir).samples }
+    const opened = { file: openShardFile(path), samples: loadShardIndex(path, indexDir, partner).samples }
     open.set(shard, opened)
     evict()
     return opened

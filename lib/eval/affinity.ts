@@ -38,8 +38,15 @@ function softmaxOf(logits: Float64Array, from: number, length: number, keep?: Ui
     out[c] = Math.exp(logits[from + c] - highest)
     sum += out[c]
   }
-  for (let c = 0; c < length; c++) out[c] /= sum
+  if (sum > 0) for (let c = 0; c < length; c++) out[c] /= sum
   return out
+}
+
+/** 1 for these classes. */
+function only(named: readonly number[], classes: number): Uint8Array {
+  const keep = new Uint8Array(classes)
+  for (const c of named) keep[c] = 1
+  return keep
 }
 
 /** 1 for the k highest of the values. */
@@ -52,16 +59,17 @@ function topOf(values: Float64Array, k: number): Uint8Array {
 
 /**
  * [G, C] scores of the segments, or [G, 1 + C] with background first, from the [G, C] logits of the segments and the
- * [C] logits of the image.
+ * [C] logits of the image. `named`: the classes the image may hold, where something else than the image tells.
  */
 export function segmentScores(
   logits: Float64Array,
   image: Float64Array,
   options: ScoringOptions,
+  named: readonly number[] | null = null,
 ): { scores: Float64Array; classes: number } {
   const classes = image.length
   const groups = logits.length / classes
-  const keep = topOf(image, options.topK === 0 ? classes : options.topK)
+  const keep = named ? only(named, classes) : topOf(image, options.topK === 0 ? classes : options.topK)
   const foreground = new Float64Array(groups * classes)
   for (let g = 0; g < groups; g++) {
     const kept = softmaxOf(logits, g * classes, classes, keep)

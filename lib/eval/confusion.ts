@@ -86,13 +86,23 @@ export function scoresOf(areas: Areas): Scores {
 }
 
 /**
- * What the numbers are worth: the mIoU of labels drawn uniformly at random (from the expected areas) and of the class
- * with most pixels painted everywhere.
+ * What the numbers are worth: the mIoU of labels drawn uniformly at random, of the class with most pixels painted
+ * everywhere, and of labels drawn uniformly from the classes that an ideal caption of each image names, which are those
+ * in its mask (the caption oracle). Random labels have their expected areas.
  */
-export function trivialBaselines(label: Float64Array): { chance: number; majority: number } {
-  const n = label.length
+export function trivialBaselines(
+  images: readonly (readonly ClassCount[])[],
+  classes: number,
+): { chance: number; majority: number; captionOracle: number } {
+  const { label } = sumCounts(images, classes)
   const pixels = total(label)
-  const chance = nanMean(Array.from(label, (area) => area / n / (area + pixels / n - area / n)))
+  const chance = nanMean(Array.from(label, (area) => area / classes / (area + pixels / classes - area / classes)))
   const present = label.reduce((count, area) => count + (area > 0 ? 1 : 0), 0)
-  return { chance, majority: Math.max(...label) / pixels / present }
+  const drawn = images.map((counts) => {
+    const named = counts.filter(([, , , area]) => area > 0)
+    const all = named.reduce((sum, [, , , area]) => sum + area, 0)
+    return named.map(([c, , , area]): ClassCount => [c, area / named.length, all / named.length, area])
+  })
+  const captionOracle = scoresOf(sumCounts(drawn, classes)).mIoU
+  return { chance, majority: Math.max(...label) / pixels / present, captionOracle }
 }

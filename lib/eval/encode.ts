@@ -4,6 +4,7 @@ import { type Params, type Tensor, tf } from '../tensor/index.ts'
 import { normalizeRows } from './classifier.ts'
 import { type Clustering, clusterRows } from './clustering.ts'
 import { type AttentionMap, mapsOnPatches } from './maps.ts'
+import type { Window } from './windows.ts'
 
 /** What the encoder says of one image or window: all that segmentation, pictures and baselines need. */
 export type Encoded = {
@@ -35,17 +36,21 @@ export function batchSizeFor(model: ModelConfig, width: number, height: number):
 /** How the patches of a plain ViT become segments; null leaves each patch by itself. */
 export type PlainSegments = { method: Clustering; clusters: number } | null
 
-/** Encodes images of one size; the encoder runs once for all of them. */
+/** Encodes windows of one size, wherever they come from; the encoder runs once for all of them. */
 export async function encodeBatch(
   params: Params,
   model: ModelConfig,
-  images: readonly Pixels[],
+  windows: readonly { image: Pixels; window: Window }[],
   plain: PlainSegments = null,
 ): Promise<Encoded[]> {
-  const { width, height } = images[0]
-  const batch = images.length
+  const { width, height } = windows[0].window
+  const batch = windows.length
   const pixels = new Float32Array(batch * height * width * 3)
-  for (const [i, image] of images.entries()) pixels.set(image.data, i * height * width * 3)
+  for (const [i, { image, window }] of windows.entries())
+    for (let y = 0; y < height; y++) {
+      const from = 3 * ((window.y + y) * image.width + window.x)
+      pixels.set(image.data.subarray(from, from + 3 * width), 3 * width * (i * height + y))
+    }
   const made = tf.tidy(() => {
     const input = tf.tensor4d(pixels, [batch, height, width, 3])
     const { pooled, segments, assignments } = encodeImage(params, model, input)
@@ -68,7 +73,7 @@ export async function encodeBatch(
   const shapes = made.maps.map((map) => map.shape as number[])
   const maps = await Promise.all(made.maps.map(take))
   const ofImage = segments.length / batch
-  return images.map((_, i) => ({
+  return windows.map((_, i) => ({
     rows,
     columns,
     maps: mapsOnPatches(
@@ -125,6 +130,22 @@ async function clusterPatches(
     row += map.groups
     return { maps: [map], segments }
   })
+}
+
+/** [B, P] l2-normalised embeddings of whole images of one size. */
+export async function embedImages(
+  params: Params,
+  model: ModelConfig,
+  images: readonly Pixels[],
+): Promise<Float32Array> {
+  const [{ width, height }] = images
+  const pixels = new Float32Array(images.length * height * width * 3)
+  for (const [i, { data }] of images.entries()) pixels.set(data, i * data.length)
+  const embeddings = tf.tidy(() => {
+    const { pooled } = encodeImage(params, model, tf.tensor4d(pixels, [images.length, height, width, 3]))
+    return projectImage(params, model, pooled, 'eval')
+  })
+  return normalizeRows(await take(embeddings), model.projection.dim)
 }
 
 /** The logit scale of segmentation: exp of the learned number, clamped. */

@@ -4,11 +4,12 @@ import type { SegmentationSet } from '../data/segmentation-set.ts'
 import type { Params } from '../tensor/index.ts'
 import type { PerImage } from './bootstrap.ts'
 import { countBoundary } from './boundary.ts'
-import { addCounts, countImage, emptyAreas, nanMean, scoresOf, trivialBaselines } from './confusion.ts'
+import { countImage, nanMean, scoresOf, sumCounts, trivialBaselines } from './confusion.ts'
+import type { ImageResult, Journal } from './journal.ts'
 import { labelPixels, nearestRows } from './maps.ts'
 import { overlapOf } from './overlap.ts'
 import { protocolOf } from './protocol.ts'
-import { type Segmented, segmentPixels } from './segmentation.ts'
+import { type Segmented, type Segmenter, scoreAgain, segmentPixels } from './segmentation.ts'
 import { openSegmenter, prepareImage } from './segmenter.ts'
 
 /** What the worker turns into an event: everything but the step and the file of the counts. */
@@ -25,11 +26,13 @@ export type Evaluation = {
   /** Images, spread evenly over the list; 0 for all. */
   limit: number
   onProgress?: (done: number, total: number) => void
-  /** Sees the labels of each image: to save or to draw them. */
+  /** Sees the labels of each image that is evaluated: to save or to draw them. */
   onLabels?: (id: string, labels: Uint8Array, width: number, height: number) => void | Promise<void>
   signal?: AbortSignal
   /** What else belongs to the protocol: where its threshold comes from. */
   protocol?: Protocol
+  /** Keeps the images that are done; those that it knows are not evaluated again. */
+  journal?: Pick<Journal, 'known' | 'seconds' | 'add'>
 }
 
 /** Pixels of an image and mask that are held at once: the memory does not grow with the data set. */
@@ -40,18 +43,19 @@ const CHUNK_PIXELS = 64 * 128 * 128
  * @throws what `signal` is aborted with, and what reading an image throws
  */
 export async function evaluateSegmentation(evaluation: Evaluation): Promise<EvalResult> {
-  const { params, config, set, purpose, onProgress, signal } = evaluation
+  const { params, config, set, purpose, onProgress, signal, journal } = evaluation
   const started = performance.now()
-  const segmenter = await openSegmenter(params, config, set.classNames, set.background)
   const indices = spread(set.ids.length, evaluation.limit)
-  const classes = set.classNames.length
-  const tally = openTally(classes)
+  const results = new Map(journal?.known)
+  const todo = indices.filter((index) => !results.has(set.ids[index]))
+  const segmenter = await openSegmenter(params, config, set.classNames, set.background)
   const shortSide = segmenter.options.shortSide
   const chunk = chunkSize(shortSide)
-  const read = (start: number) => Promise.all(indices.slice(start, start + chunk).map((index) => set.read(index)))
+  const read = (start: number) => Promise.all(todo.slice(start, start + chunk).map((index) => set.read(index)))
 
+  let last = performance.now()
   let next = read(0)
-  for (let start = 0; start < indices.length; start += chunk) {
+  for (let start = 0; start < todo.length; start += chunk) {
     signal?.throwIfAborted()
     const samples = await next
     next = read(start + chunk)
@@ -61,19 +65,26 @@ export async function evaluateSegmentation(evaluation: Evaluation): Promise<Eval
       samples.map(({ image }) => prepareImage(image, shortSide)),
     )
     for (const [i, { id, mask }] of samples.entries()) {
-      const labels = tally.add(id, segmented[i], mask)
+      const { labels, ...result } = judgeImage(segmenter, set, segmented[i], mask)
       await evaluation.onLabels?.(id, labels, mask.width, mask.height)
+      results.set(id, { id, ...result })
+      const now = performance.now()
+      journal?.add({ id, ...result }, (now - last) / 1000)
+      last = now
     }
-    onProgress?.(Math.min(start + chunk, indices.length), indices.length)
+    onProgress?.(indices.length - todo.length + Math.min(start + chunk, todo.length), indices.length)
   }
   return {
     dataset: 'voc',
     purpose,
     protocol: { ...protocolOf(set, indices.length, segmenter.options, config), ...evaluation.protocol },
     images: indices.length,
-    seconds: (performance.now() - started) / 1000,
+    seconds: (performance.now() - started) / 1000 + (journal?.seconds ?? 0),
     classNames: set.classNames,
-    ...tally.result(set),
+    ...sumUp(
+      indices.map((index) => results.get(set.ids[index])!),
+      set,
+    ),
   }
 }
 
@@ -89,39 +100,59 @@ export const chunkSize = (shortSide: number): number =>
 
 type Mask = { data: Uint8Array; width: number; height: number }
 
-/** Sums what the images say and turns it into the numbers of an evaluation. */
-function openTally(classes: number) {
-  const perImage: PerImage = []
-  const masks = emptyAreas(classes)
-  const boundaries = emptyAreas(classes)
-  const oracle = emptyAreas(classes)
-  const overlaps: [cls: number, overlap: number][] = []
+/** What the scores of one image come to against its mask, and its labels at the mask's size. */
+function judgeImage(
+  segmenter: Segmenter,
+  { classNames, background }: SegmentationSet,
+  segmented: Segmented,
+  { data, width, height }: Mask,
+): Omit<ImageResult, 'id'> & { labels: Uint8Array } {
+  const classes = classNames.length
+  const labels = labelPixels(segmented.pixels, height, width)
+  const counts = countImage(labels, data, classes)
+  const present = counts.flatMap(([c, , , label]) => (label > 0 ? [c] : []))
+  const named = background ? present.filter((c) => c > 0).map((c) => c - 1) : present
+  const ofNamed = labelPixels(scoreAgain(segmenter, segmented, segmenter.options, named), height, width)
+  const overlap = overlapOf(nearestRows(segmented.pixels, height, width), data, classes)
   return {
-    /** Counts one image and returns its labels at the mask's size. */
-    add(id: string, { pixels }: Segmented, { data, width, height }: Mask): Uint8Array {
-      const labels = labelPixels(pixels, height, width)
-      const counts = countImage(labels, data, classes)
-      perImage.push({ id, counts })
-      addCounts(masks, counts)
-      addCounts(boundaries, countBoundary(labels, data, width, height, classes))
-      const overlap = overlapOf(nearestRows(pixels, height, width), data, classes)
-      addCounts(oracle, countImage(overlap.oracle, data, classes))
-      overlaps.push(...overlap.best)
-      return labels
-    },
-    result({ background, things }: SegmentationSet) {
-      const { mIoU, aAcc, mAcc, iou } = scoresOf(masks)
-      const objects = overlaps.filter(([c]) => !(background && c === 0)).map(([, overlap]) => overlap)
-      const values: MetricValues = {
-        mIoU,
-        aAcc,
-        mAcc,
-        ...(things ? { mIoUThings: nanMean(things.map((c) => iou[c])) } : {}),
-        boundaryIoU: scoresOf(boundaries).mIoU,
-        oracleIoU: scoresOf(oracle).mIoU,
-        bestOverlap: nanMean(objects),
-      }
-      return { values, iou, baselines: trivialBaselines(masks.label), perImage }
-    },
+    labels,
+    counts,
+    boundary: countBoundary(labels, data, width, height, classes),
+    oracle: countImage(overlap.oracle, data, classes),
+    named: countImage(ofNamed, data, classes),
+    overlaps: overlap.best,
   }
+}
+
+/** The numbers of an evaluation from those of its images. */
+function sumUp(images: readonly ImageResult[], { classNames, background, things }: SegmentationSet) {
+  const classes = classNames.length
+  const scores = (of: 'counts' | 'boundary' | 'oracle' | 'named') =>
+    scoresOf(
+      sumCounts(
+        images.map((image) => image[of]),
+        classes,
+      ),
+    )
+  const { mIoU, aAcc, mAcc, iou } = scores('counts')
+  const objects = images
+    .flatMap(({ overlaps }) => overlaps)
+    .filter(([c]) => !(background && c === 0))
+    .map(([, overlap]) => overlap)
+  const values: MetricValues = {
+    mIoU,
+    aAcc,
+    mAcc,
+    ...(things ? { mIoUThings: nanMean(things.map((c) => iou[c])) } : {}),
+    boundaryIoU: scores('boundary').mIoU,
+    oracleIoU: scores('oracle').mIoU,
+    mIoUNamed: scores('named').mIoU,
+    bestOverlap: nanMean(objects),
+  }
+  const perImage: PerImage = images.map(({ id, counts }) => ({ id, counts }))
+  const baselines = trivialBaselines(
+    images.map(({ counts }) => counts),
+    classes,
+  )
+  return { values, iou, baselines, perImage }
 }

@@ -4,7 +4,7 @@ import { affinityLogits, type ScoringOptions, segmentScores } from './affinity.t
 import type { Classifier } from './classifier.ts'
 import { batchSizeFor, type Encoded, encodeBatch, type Pixels, type PlainSegments } from './encode.ts'
 import { groupOfPixels, type PixelScores } from './maps.ts'
-import { averageWindows, slidingWindows, type Window } from './windows.ts'
+import { averageScores, type JoinedWindows, joinWindows, slidingWindows, type Window } from './windows.ts'
 
 /**
  * Zero-shot segmentation by the reference's path: product of the stages' maps, bilinear to the pixels, one group a pixel,
@@ -33,6 +33,7 @@ export type Segmented = {
   encoded: Encoded[]
   /** The scores of each window before they are averaged. */
   parts: PixelScores[]
+  joined: JoinedWindows
 }
 
 /** Segments normalised images of any sizes; windows of equal size share batches across the images. */
@@ -51,7 +52,7 @@ export async function segmentPixels(segmenter: Segmenter, images: readonly Pixel
       const encoded = await encodeBatch(
         params,
         model,
-        batch.map(({ owner, window }) => cut(images[owner], window)),
+        batch.map(({ owner, window }) => ({ image: images[owner], window })),
         options.plain,
       )
       batch.forEach((job, i) => {
@@ -64,24 +65,29 @@ export async function segmentPixels(segmenter: Segmenter, images: readonly Pixel
     const windows = own.map((job) => job.window)
     const encoded = own.map((job) => job.encoded!)
     const parts = own.map((job) => scoreWindow(segmenter, job.encoded!, job.window.width, job.window.height))
-    return { pixels: averageWindows(image.width, image.height, windows, parts), windows, encoded, parts }
+    const joined = joinWindows(image.width, image.height, windows, parts)
+    return { pixels: averageScores(joined, parts), windows, encoded, parts, joined }
   })
 }
 
-const windowsOf = (image: Pixels, { window }: SegmentationOptions): Window[] =>
+/** The scores of an image under other options, or with only the `named` classes, without encoding it again. */
+export function scoreAgain(
+  segmenter: Segmenter,
+  { encoded, parts, joined }: Segmented,
+  options: ScoringOptions,
+  named: readonly number[] | null = null,
+): PixelScores {
+  const scored = parts.map((part, i) => {
+    const { segments, image } = windowLogits(segmenter, encoded[i])
+    return { ...part, ...segmentScores(segments, image, options, named) }
+  })
+  return averageScores(joined, scored)
+}
+
+export const windowsOf = (image: Pixels, { window }: SegmentationOptions): Window[] =>
   window === null
     ? [{ x: 0, y: 0, width: image.width, height: image.height }]
     : slidingWindows(image.width, image.height, window.crop, window.stride)
-
-function cut(image: Pixels, { x, y, width, height }: Window): Pixels {
-  if (width === image.width && height === image.height) return image
-  const data = new Float32Array(width * height * 3)
-  for (let row = 0; row < height; row++) {
-    const from = 3 * ((y + row) * image.width + x)
-    data.set(image.data.subarray(from, from + 3 * width), 3 * row * width)
-  }
-  return { width, height, data }
-}
 
 /** Class scores of the pixels of one window. */
 function scoreWindow(segmenter: Segmenter, encoded: Encoded, width: number, height: number): PixelScores {
@@ -91,7 +97,7 @@ function scoreWindow(segmenter: Segmenter, encoded: Encoded, width: number, heig
 }
 
 /** Logits of the segments [S, C] and of the whole window [C]. */
-export function windowLogits({ classifier, scale }: Segmenter, encoded: Encoded) {
+function windowLogits({ classifier, scale }: Segmenter, encoded: Encoded) {
   const { data, dim } = classifier
   return {
     segments: affinityLogits(encoded.segments, data, dim, scale),

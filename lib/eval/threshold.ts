@@ -2,13 +2,11 @@ import type { Config } from '../config/schema.ts'
 import { UserError } from '../core/errors.ts'
 import type { SegmentationSet } from '../data/segmentation-set.ts'
 import type { Params } from '../tensor/index.ts'
-import { segmentScores } from './affinity.ts'
 import { addCounts, countImage, emptyAreas, scoresOf } from './confusion.ts'
 import { chunkSize, spread } from './evaluate.ts'
 import { labelPixels } from './maps.ts'
-import { segmentPixels, windowLogits } from './segmentation.ts'
+import { scoreAgain, segmentPixels } from './segmentation.ts'
 import { openSegmenter, prepareImage } from './segmenter.ts'
-import { averageWindows } from './windows.ts'
 
 /** Softmax times softmax is small while a model is unsure, so the low end is finer. */
 const THRESHOLDS = [
@@ -52,14 +50,8 @@ export async function sweepThreshold(options: {
     const images = samples.map(({ image }) => prepareImage(image, segmenter.options.shortSide))
     const segmented = await segmentPixels(segmenter, images)
     for (const [i, { mask }] of samples.entries()) {
-      const { windows, encoded, parts } = segmented[i]
-      const logits = encoded.map((window) => windowLogits(segmenter, window))
       for (const [t, backgroundThreshold] of THRESHOLDS.entries()) {
-        const scored = parts.map((part, w) => ({
-          ...part,
-          ...segmentScores(logits[w].segments, logits[w].image, { ...segmenter.options, backgroundThreshold }),
-        }))
-        const pixels = averageWindows(images[i].width, images[i].height, windows, scored)
+        const pixels = scoreAgain(segmenter, segmented[i], { ...segmenter.options, backgroundThreshold })
         addCounts(areas[t], countImage(labelPixels(pixels, mask.height, mask.width), mask.data, classes))
       }
     }

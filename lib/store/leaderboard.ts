@@ -1,5 +1,6 @@
 import { UserError } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
+import { type SeedsTest, spreadOf, welchTest } from '../eval/seeds.ts'
 import type { Store } from './open.ts'
 import { numberOf } from './schema.ts'
 
@@ -19,8 +20,10 @@ export type LeaderboardRow = {
   runs: string[]
   /** Median of the steps at which the evaluated weights were taken. */
   bestStep: number | null
-  /** Mean of the best row minus this one's. */
+  /** This mean minus that of the best row. */
   delta: number | null
+  /** Welch's t-test over seeds of this row against the best; null for the best itself and where it says nothing. */
+  versusBest: SeedsTest | null
   commits: string[]
 }
 
@@ -97,8 +100,8 @@ export function leaderboard(store: Store, options: LeaderboardOptions = {}): Lea
         protocolJson: protocols.size === 1 ? JSON.parse(table[0].json) : {},
         images: protocols.size === 1 ? table[0].images : null,
         rows: [
-          ...rank(configs.map(configRow)),
-          ...(options.metric && options.metric !== 'mIoU' ? [] : baselineRows(table)),
+          ...rank(configs.map(configRow), protocols.size === 1),
+          ...(BASELINED.has(options.metric ?? 'mIoU') ? baselineRows(table) : []),
         ],
       }
     })
@@ -108,7 +111,7 @@ const newest = (scores: Score[]): Score => scores.reduce((a, b) => (b.t >= a.t ?
 
 function configRow(scores: Score[]): LeaderboardRow {
   const values = scores.map((s) => numberOf(s.value, s.kind))
-  const mean = values.reduce((a, b) => a + b, 0) / values.length
+  const { mean, std } = spreadOf(values)
   const last = scores.at(-1)!
   return {
     rank: null,
@@ -116,26 +119,37 @@ function configRow(scores: Score[]): LeaderboardRow {
     kind: 'config',
     configHash: last.config_hash,
     mean: Number.isFinite(mean) ? mean : Number.NaN,
-    std: Number.isFinite(mean) ? standardDeviation(values, mean) : null,
+    std: Number.isFinite(mean) ? std : null,
     n: values.length,
     values,
     runs: scores.map((s) => `run${s.run}`),
     bestStep: median(scores.map((s) => s.step)),
     delta: null,
+    versusBest: null,
     commits: [...new Set(scores.flatMap((s) => s.git_commit ?? []))],
   }
 }
 
-/** Best first; what is not a number never wins and has no rank. */
-function rank(rows: LeaderboardRow[]): LeaderboardRow[] {
+/** Best first; what is not a number never wins and has no rank. Of one protocol, each is tested against the best. */
+function rank(rows: LeaderboardRow[], comparable: boolean): LeaderboardRow[] {
   const sorted = rows.sort((a, b) => (Number.isNaN(a.mean) ? 1 : Number.isNaN(b.mean) ? -1 : b.mean - a.mean))
-  const best = sorted[0]?.mean
+  const best = sorted[0]
   return sorted.map((row, i) =>
-    Number.isNaN(row.mean) ? row : { ...row, rank: i + 1, delta: row.mean === best ? 0 : row.mean - best },
+    Number.isNaN(row.mean)
+      ? row
+      : {
+          ...row,
+          rank: i + 1,
+          delta: row.mean === best.mean ? 0 : row.mean - best.mean,
+          versusBest: i > 0 && comparable ? welchTest(best.values, row.values) : null,
+        },
   )
 }
 
-/** Chance, majority and untrained, averaged over the runs of a table, beside which any result is to be read. */
+/** Metrics that the baselines of an evaluation are numbers of: segmentation's and classification's. */
+const BASELINED = new Set(['mIoU', 'acc1'])
+
+/** Chance, majority, caption oracle and untrained, averaged over the runs of a table, beside which any result is to be read. */
 function baselineRows(scores: Score[]): LeaderboardRow[] {
   const found = new Map<string, number[]>()
   for (const { baselines } of scores) {
@@ -143,23 +157,23 @@ function baselineRows(scores: Score[]): LeaderboardRow[] {
       if (value !== null) found.set(name, [...(found.get(name) ?? []), value])
   }
   return [...found]
-    .map(([name, values]): LeaderboardRow => {
-      const mean = values.reduce((a, b) => a + b, 0) / values.length
-      return {
+    .map(
+      ([name, values]): LeaderboardRow => ({
         rank: null,
         name,
         kind: 'baseline',
         configHash: null,
-        mean,
+        mean: spreadOf(values).mean,
         std: null,
         n: values.length,
         values,
         runs: [],
         bestStep: null,
         delta: null,
+        versusBest: null,
         commits: [],
-      }
-    })
+      }),
+    )
     .sort((a, b) => b.mean - a.mean)
 }
 
@@ -167,11 +181,6 @@ function refuseUnknownMetric(store: Store, metric: string): void {
   const known = store.values('SELECT DISTINCT name FROM eval_values ORDER BY name').all() as string[]
   if (known.length > 0 && !known.includes(metric))
     throw new UserError(`no evaluation has a value ${printable(metric)}.`, { hint: `there are ${known.join(', ')}` })
-}
-
-function standardDeviation(values: number[], mean: number): number | null {
-  if (values.length < 2) return null
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1))
 }
 
 function median(values: number[]): number {

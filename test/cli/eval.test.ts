@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Context } from '../../lib/cli/command.ts'
@@ -12,9 +12,11 @@ import { initParams } from '../../lib/model/index.ts'
 import { saveCheckpoint } from '../../lib/run/checkpoint.ts'
 import { readRunConfig } from '../../lib/run/folder.ts'
 import { ingestRun } from '../../lib/store/ingest.ts'
+import { leaderboard } from '../../lib/store/leaderboard.ts'
 import { openStore, type Store } from '../../lib/store/open.ts'
 import { evaluationsOf } from '../../lib/store/runs.ts'
 import { openBackend, tf } from '../../lib/tensor/index.ts'
+import { pngOf } from '../data/build.ts'
 import { emptyHome, fakeRun, line, started } from '../store/home.ts'
 
 const SMALL = [
@@ -106,6 +108,55 @@ test('a part of the split, or another method, is shown and not recorded', async 
   expect(evaluations[0]).toMatchObject({ images: 2, recorded: null })
   expect(readdirSync(join(runDir, 'evals'))).toHaveLength(before)
   expect(said.join('\n')).toContain('a part of the split is not recorded')
+})
+
+test('an evaluation that broke off goes on at the image where it stopped, and says so', async () => {
+  const { evaluations: whole } = await evaluate({ limit: 5 })
+  const savePredictions = join(home, 'saved')
+  const root = join(home, 'data', readdirSync(join(home, 'data')).find((name) => name.startsWith('scenes'))!)
+  const ids = readFileSync(join(root, 'ImageSets/Segmentation/test.txt'), 'utf8').trim().split('\n')
+  const inTheWay = join(savePredictions, `${ids[3]}.png`)
+  mkdirSync(inTheWay, { recursive: true })
+  await expect(evaluate({ limit: 5, savePredictions })).rejects.toThrow(/EISDIR/)
+  const left = () => readdirSync(join(runDir, 'evals')).filter((name) => name.startsWith('unfinished-'))
+  expect(left()).toHaveLength(1)
+  rmSync(inTheWay, { recursive: true })
+  said.length = 0
+  // a prediction that is gone is made again
+  rmSync(join(savePredictions, `${ids[1]}.png`))
+  const { evaluations } = await evaluate({ limit: 5, savePredictions })
+  expect(said).toContain('run1: 2 images are known from an evaluation that was interrupted')
+  expect(left()).toEqual([])
+  expect(readdirSync(savePredictions)).toHaveLength(5)
+  const { seconds: _, ...numbers } = evaluations[0]
+  expect(whole[0]).toMatchObject(numbers)
+})
+
+test('classification is recorded under its own name and never stands beside mIoU', async () => {
+  const pets = join(home, 'pets')
+  for (const [i, name] of ['cat', 'dog', 'dog', 'red bus'].entries()) {
+    mkdirSync(join(pets, 'val', name), { recursive: true })
+    writeFileSync(join(pets, 'val', name, `${i}.png`), pngOf(i))
+  }
+  const { evaluations } = await evaluate({ dataset: 'imagenet', root: pets })
+  const { values, interval } = evaluations[0]
+  expect(evaluations[0]).toMatchObject({ dataset: 'imagenet', images: 4, baselines: { chance: 1 / 3, majority: 0.5 } })
+  expect(interval[0]).toBeLessThan(values.acc1)
+  expect(interval[1]).toBeGreaterThan(values.acc1)
+  const datasets = (metric?: string) => leaderboard(store, { metric }).map(({ dataset }) => dataset)
+  expect(datasets()).not.toContain('imagenet')
+  expect(datasets('acc1')).toEqual(['imagenet'])
+  const [board] = leaderboard(store, { metric: 'acc1' })
+  expect(board.rows.map(({ name }) => name)).toEqual(expect.arrayContaining(['chance', 'majority']))
+  await expect(evaluate({ dataset: 'imagenet' })).rejects.toThrow(/needs --root/)
+  await expect(evaluate({ dataset: 'imagenet', root: pets, savePredictions: 'x' })).rejects.toThrow(/no part in/)
+})
+
+test('--dataset says what must be under --root', async () => {
+  const root = join(home, 'data', readdirSync(join(home, 'data')).find((name) => name.startsWith('scenes'))!)
+  const { evaluations } = await evaluate({ dataset: 'scenes', limit: 2 })
+  expect(evaluations[0].protocol.set).toMatch(/^scenes/)
+  await expect(evaluate({ dataset: 'voc', root, limit: 2 })).rejects.toThrow(/holds scenes\S* not voc/)
 })
 
 test('the threshold is chosen on another split, and the protocol says so', async () => {

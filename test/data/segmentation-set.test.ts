@@ -136,6 +136,20 @@ describe('the other data sets of the reference', () => {
     expect(await checkSource(root)).toMatchObject({ type: 'segmentation', usable: 1, problems: [] })
   })
 
+  it('COCO-Stuff is all 171 classes of the same maps, without background', async () => {
+    const root = temporary()
+    put(path.join(root, 'images/val2017/a.jpg'), await jpegOf(7))
+    // person 1, toothbrush 90, banner 92, wall-other 177, wood 182, an id that does not exist, unlabelled
+    put(path.join(root, 'stuffthingmaps/val2017/a.png'), grey(0, 89, 91, 176, 181, 11, 255))
+    const set = await open(`${root}#stuff`, 'auto')
+    expect(set).toMatchObject({ name: 'coco-stuff', background: false })
+    expect(set.classNames).toHaveLength(171)
+    expect(new Set(set.classNames).size).toBe(171)
+    const named = [...(await set.read(0)).mask.data].map((v) => set.classNames[v] ?? v)
+    expect(named).toEqual(['person', 'toothbrush', 'banner', 'wood wall', 'wood', 255, 255])
+    await expect(open(`${root}#things`)).rejects.toThrow('COCO has no variant "things"')
+  })
+
   it('COCO-Object is also what the reference prepares', async () => {
     const root = temporary()
     put(path.join(root, 'images/val2017/a.jpg'), await jpegOf(2))
@@ -143,6 +157,7 @@ describe('the other data sets of the reference', () => {
     const set = await open(root)
     expect(set.ids).toEqual(['a'])
     expect([...(await set.read(0)).mask.data]).toEqual([0, 80])
+    await expect(open(`${root}#stuff`)).rejects.toThrow(/no stuffthingmaps\/val2017/)
   })
 })
 

@@ -28,10 +28,17 @@ test('the mean of nothing is NaN', () => {
 test('chance is what random labels score, majority what one class everywhere scores', () => {
   const classes = 4
   const mask = Uint8Array.from({ length: 40_000 }, (_, i) => (i % 10 < 7 ? 0 : i % 10 < 9 ? 1 : 2))
-  const label = sumCounts([countImage(mask, mask, classes)], classes).label
-  const { chance, majority } = trivialBaselines(label)
+  const { chance, majority, captionOracle } = trivialBaselines([countImage(mask, mask, classes)], classes)
   const random = Uint8Array.from(mask, (_, i) => Math.floor(((i * 0.6180339887) % 1) * classes))
   expect(chance).toBeCloseTo(scoresOf(sumCounts([countImage(random, mask, classes)], classes)).mIoU, 2)
   const zeros = new Uint8Array(mask.length)
   expect(majority).toBeCloseTo(scoresOf(sumCounts([countImage(zeros, mask, classes)], classes)).mIoU, 12)
+  const named = Uint8Array.from(mask, (_, i) => Math.floor(((i * 0.6180339887) % 1) * 3))
+  expect(captionOracle).toBeCloseTo(scoresOf(sumCounts([countImage(named, mask, classes)], classes)).mIoU, 2)
+})
+
+test('whoever knows the captions has images of one class right', () => {
+  const masks = [0, 1, 2].map((c) => new Uint8Array(10 * (c + 1)).fill(c))
+  const images = masks.map((mask) => countImage(mask, mask, 3))
+  expect(trivialBaselines(images, 3)).toMatchObject({ captionOracle: 1, majority: 0.5 / 3 })
 })

@@ -1,7 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { appendFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { configSchema } from '../../lib/config/schema.ts'
 import type { SegmentationSet } from '../../lib/data/segmentation-set.ts'
 import { evaluateSegmentation, spread } from '../../lib/eval/evaluate.ts'
+import { openJournal } from '../../lib/eval/journal.ts'
 import { resizedSize, resolveOptions } from '../../lib/eval/protocol.ts'
 import { initParams } from '../../lib/model/index.ts'
 import { openBackend, type Params, tf } from '../../lib/tensor/index.ts'
@@ -34,7 +38,7 @@ test('every pixel that counts is counted once, and nothing is left in memory', a
     expect(counts.reduce((sum, [, , pred]) => sum + pred, 0)).toBe(counted)
   }
   expect(result.iou).toHaveLength(4)
-  for (const name of ['mIoU', 'aAcc', 'mAcc', 'mIoUThings', 'boundaryIoU', 'oracleIoU', 'bestOverlap'])
+  for (const name of ['mIoU', 'aAcc', 'mAcc', 'mIoUThings', 'boundaryIoU', 'oracleIoU', 'mIoUNamed', 'bestOverlap'])
     expect(result.values[name]).toSatisfy((value: number) => value >= 0 && value <= 1)
   expect(result.values.oracleIoU).toBeGreaterThanOrEqual(result.values.mIoU)
   expect(result.baselines.chance).toBeGreaterThan(0)
@@ -63,6 +67,66 @@ test('progress reaches the number of images, and an abort ends it', async () => 
   expect(seen.at(-1)).toEqual([5, 5])
   const stop = AbortSignal.abort(new Error('enough'))
   await expect(evaluate(smallSet(5, false), { signal: stop })).rejects.toThrow('enough')
+})
+
+test('an interrupted evaluation goes on at the image where it stopped and comes to the same numbers', async () => {
+  const whole = await evaluate(smallSet(9, true))
+  const file = join(mkdtempSync(join(tmpdir(), 'gvx-journal-')), 'evals/partial.jsonl')
+  onTestFinished(() => rmSync(dirname(dirname(file)), { recursive: true }))
+  const read: string[] = []
+  const set = smallSet(9, true)
+  const counted = (from: SegmentationSet): SegmentationSet => ({
+    ...from,
+    read: async (index) => {
+      read.push(from.ids[index])
+      return from.read(index)
+    },
+  })
+  // the labels of the sixth image cannot be written, as on a disk that is full
+  const first = openJournal(file, 'protocol a')
+  const broken = evaluate(set, {
+    journal: first,
+    onLabels: (id) => {
+      if (id === 'image5') throw new Error('the disk is full')
+    },
+  })
+  await expect(broken).rejects.toThrow('the disk is full')
+  first.close(false)
+  appendFileSync(file, '{"id":"image5","counts":[[0,') // torn
+
+  const second = openJournal(file, 'protocol a')
+  expect([...second.known.keys()]).toEqual(['image0', 'image1', 'image2', 'image3', 'image4'])
+  expect(second.seconds).toBeGreaterThan(0)
+  const result = await evaluate(counted(set), { journal: second })
+  expect(read).toEqual(['image5', 'image6', 'image7', 'image8'])
+  const { seconds: _, ...numbers } = result
+  const { seconds: __, ...expected } = whole
+  expect(numbers).toEqual(expected)
+  second.close(true)
+  expect(existsSync(file)).toBe(false)
+
+  openJournal(file, 'protocol a').close(false)
+  writeFileSync(file, 'protocol a\n{"id":"image0"\n')
+  expect(openJournal(file, 'protocol a').known.size).toBe(0)
+  writeFileSync(file, 'protocol b\n{"id":"image0","s":1}\n')
+  expect(openJournal(file, 'protocol a').known.size).toBe(0)
+})
+
+test('with the classes that a caption names no other class is predicted', async () => {
+  const set = smallSet(6, true)
+  const ofOne: SegmentationSet = {
+    ...set,
+    read: async (index) => {
+      const { mask, ...rest } = await set.read(index)
+      return { ...rest, mask: { ...mask, data: mask.data.map((v) => (v === 255 ? 255 : 2)) } }
+    },
+  }
+  // a threshold of zero leaves no background: the only named class is everywhere
+  const sure = configSchema.parse({ ...config, eval: { ...config.eval, backgroundThreshold: 0 } })
+  const { values, baselines } = await evaluate(ofOne, { config: sure })
+  expect(values.mIoUNamed).toBe(1)
+  expect(baselines.captionOracle).toBe(1)
+  expect(values.mIoU).toBeLessThan(1)
 })
 
 test('a resize keeps the ratio and stays within the long limit', () => {
