@@ -49,8 +49,10 @@ export type Cell = string | number | boolean | null
 export type Column = {
   name: string
   align?: 'left' | 'right'
-  /** How a value looks to people; `--csv` and `--json` have it as it is. */
-  format?: (value: Cell) => string
+  /** How a value looks to people, and in which row of the table it stands; `--csv` and `--json` have it as it is. */
+  format?: (value: Cell, row: number) => string
+  /** Only in `--csv`: a number that people see in the text of another column, as the deviation beside its mean. */
+  csvOnly?: boolean
   /** Columns of a lower number give way first in a narrow terminal; 1 when not given, and among equals the rightmost. */
   weight?: number
 }

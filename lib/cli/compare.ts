@@ -4,7 +4,7 @@ import { type Comparison, compareRuns } from '../store/compare.ts'
 import { resolveRunName } from '../store/names.ts'
 import { type CodeDifference, codeDifference } from './code-difference.ts'
 import { type Cell, type Column, defineCommand, type Out } from './command.ts'
-import { classIou, metricText, signedPercent } from './format.ts'
+import { classIou, deltaText, intervalColumns, meanText, metricText, signedPercent } from './format.ts'
 import { type Curve, curvesOf, drawCurves } from './loss-chart.ts'
 import { evaluationJson } from './show.ts'
 
@@ -39,7 +39,7 @@ export default defineCommand<Args, Compared>({
     const code = args.code ? others.map((run) => codeDifference(context.home, first, run)) : []
     return { ...comparison, curves, code }
   },
-  json: ({ runs, config, metrics, results, classes, intervals, upTo, curves, code }) => ({
+  json: ({ runs, config, metrics, results, classes, intervals, seeds, upTo, curves, code }) => ({
     runs: runs.map(({ run, name, label, seed, status, step, configHash }) => ({
       run,
       name,
@@ -55,6 +55,7 @@ export default defineCommand<Args, Compared>({
     results: results.map((r) => ({ ...r, evaluations: r.evaluations.map((e) => e && evaluationJson(e)) })),
     classes,
     intervals,
+    seeds,
     curves,
     code,
   }),
@@ -62,6 +63,7 @@ export default defineCommand<Args, Compared>({
     printRuns(compared, out)
     printConfig(compared, out)
     printResults(compared, out)
+    printSeeds(compared, out)
     printClasses(compared, out)
     printMetrics(compared, out)
     for (const { metric, curves } of compared.curves) drawCurves(curves, metric, out)
@@ -106,35 +108,85 @@ function printConfig({ runs, config }: Compared, out: Out): void {
 function printResults({ runs, results, intervals }: Compared, out: Out): void {
   for (const { dataset, comparable, evaluations } of results) {
     const names = [...new Set(evaluations.flatMap((e) => Object.keys(e?.values ?? {})))]
+    const text = (value: Cell, row: number) => (row < names.length ? metricText(names[row])(value) : stepText(value))
     out.table({
-      title: `Final evaluation: ${dataset}`,
-      columns: [{ name: 'value', weight: 9 }, ...valueColumns(runs.map((run) => run.run))],
+      title: `${evaluations.some((e) => e?.purpose === 'during') ? 'Evaluation during training' : 'Final evaluation'}: ${dataset}`,
+      columns: [{ name: 'value', weight: 9 }, ...valueColumns(runs, text)],
       rows: [
-        ...names.map((name): Cell[] => {
-          const values = evaluations.map((e) => e?.values[name] ?? null)
-          const text = metricText(name)
-          return [name, ...withDeltas(values, (v) => (v === null ? '–' : text(v)))]
-        }),
-        ['step', ...evaluations.flatMap((e, i): Cell[] => (i === 0 ? [e?.step ?? '–'] : [e?.step ?? '–', '']))],
+        ...names.map((name): Cell[] => [name, ...withDeltas(evaluations.map((e) => e?.values[name] ?? null))]),
+        ['step', ...evaluations.flatMap((e, i): Cell[] => (i === 0 ? [e?.step ?? null] : [e?.step ?? null, null]))],
       ],
     })
     if (!comparable) out.line('The protocols of these evaluations differ: the numbers do not compare.')
   }
-  for (const { a, b, images, difference, interval, p } of intervals)
-    out.line(
-      `${b} − ${a}: ${signedPercent(difference)} mIoU, 95 % interval ${signedPercent(interval[0])} to ${signedPercent(interval[1])} (paired bootstrap over ${images} images, p ${p < 0.001 ? '< 0.001' : `= ${p.toFixed(3)}`}).`,
-    )
-  if (intervals.length > 0)
-    out.line('The interval is over images, not over seeds: gvx leaderboard has the spread of seeds.')
+  if (intervals.length === 0) return
+  out.table({
+    title: 'Over images: mIoU, paired bootstrap',
+    columns: [
+      { name: 'difference', weight: 9 },
+      { name: 'data', weight: 2 },
+      { name: 'Δ', align: 'right', weight: 8, format: signedPercent },
+      ...intervalColumns(),
+      { name: 'images', align: 'right', weight: 1 },
+    ],
+    rows: intervals.map(({ a, b, dataset, images, difference, interval, p }): Cell[] => [
+      `${b} − ${a}`,
+      dataset,
+      difference,
+      ...interval,
+      p,
+      images,
+    ]),
+  })
+  out.line('Images alone are drawn anew there: what another seed would change is not in it.')
 }
 
-function printClasses({ runs, classes }: Compared, out: Out): void {
-  for (const { dataset, rows } of classes)
+function printSeeds({ seeds }: Compared, out: Out): void {
+  for (const { dataset, configurations } of seeds)
     out.table({
-      title: `IoU of each class: ${dataset}`,
-      columns: [{ name: 'class', weight: 9 }, ...valueColumns(runs.map((run) => run.run))],
-      rows: rows.map(({ name, iou }): Cell[] => [name, ...withDeltas(iou, classIou)]),
+      title: `Over seeds: mIoU on ${dataset}, each configuration against the first by Welch's t-test`,
+      columns: [
+        { name: 'configuration', weight: 9 },
+        { name: 'n', align: 'right', weight: 7 },
+        { name: 'mIoU', align: 'right', weight: 8, format: (_, r) => meanText(configurations[r]) },
+        { name: 'std', csvOnly: true },
+        { name: 'Δ', align: 'right', weight: 6, format: deltaText },
+        ...intervalColumns(),
+        { name: 'runs', weight: 2 },
+      ],
+      rows: configurations.map(({ name, values, mean, std, test, runs }, i): Cell[] => [
+        name,
+        values.length,
+        mean,
+        std,
+        i === 0 ? null : mean - configurations[0].mean,
+        ...(test?.interval ?? [null, null]),
+        test?.p ?? null,
+        runs.join(' '),
+      ]),
     })
+}
+
+function printClasses({ runs, classes, intervals }: Compared, out: Out): void {
+  for (const { dataset, rows } of classes) {
+    const own = intervals.filter((interval) => interval.dataset === dataset)
+    out.table({
+      title: `IoU of each class: ${dataset}${own.length > 0 ? ', differences with their 95 % intervals over images' : ''}`,
+      columns: [
+        { name: 'class', weight: 9 },
+        ...valueColumns(runs, classIou),
+        ...own.flatMap(({ b }): Column[] => [
+          { name: `from ${b}`, align: 'right', weight: 3, format: signedPercent, csvOnly: own.length > 1 },
+          { name: `to ${b}`, align: 'right', weight: 3, format: signedPercent, csvOnly: own.length > 1 },
+        ]),
+      ],
+      rows: rows.map(({ name, iou }, c): Cell[] => [
+        name,
+        ...withDeltas(iou),
+        ...own.flatMap((interval): Cell[] => interval.classes[c].interval),
+      ]),
+    })
+  }
 }
 
 function printCode({ a, b, commits, files, dirty }: CodeDifference, out: Out): void {
@@ -156,37 +208,44 @@ function printCode({ a, b, commits, files, dirty }: CodeDifference, out: Out): v
 
 function printMetrics({ runs, metrics }: Compared, out: Out): void {
   if (metrics.length === 0) return
+  const text = (value: Cell, row: number) => metricText(metrics[row].name)(value)
   out.table({
     title: 'Metrics: last and best (with its step)',
     columns: [
       { name: 'metric', weight: 9 },
-      ...runs.flatMap((run): Column[] => [
-        { name: run.run, align: 'right', weight: 5 },
-        { name: 'best', align: 'right', weight: 4 },
+      ...runs.flatMap(({ run }, i): Column[] => [
+        { name: run, align: 'right', weight: 5, format: text },
+        {
+          name: `best ${run}`,
+          align: 'right',
+          weight: 4,
+          format: (best, r) => {
+            const step = metrics[r].runs[i]?.bestStep
+            return step === null || step === undefined ? '–' : `${text(best, r)} @${step}`
+          },
+        },
+        { name: `at ${run}`, csvOnly: true },
       ]),
     ],
-    rows: metrics.map(({ name, runs: values }): Cell[] => {
-      const text = metricText(name)
-      return [
-        name,
-        ...values.flatMap((v): Cell[] =>
-          v === null ? ['–', '–'] : [text(v.last), v.bestStep === null ? '–' : `${text(v.best)} @${v.bestStep}`],
-        ),
-      ]
-    }),
+    rows: metrics.map(({ name, runs: values }): Cell[] => [
+      name,
+      ...values.flatMap((v): Cell[] => (v === null ? [null, null, null] : [v.last, v.best, v.bestStep])),
+    ]),
   })
 }
 
 /** A column for each run, and beside all but the first the difference to it. */
-const valueColumns = (names: string[]): Column[] =>
-  names.flatMap((name, i): Column[] => [
-    { name, align: 'right', weight: 5 },
-    ...(i === 0 ? [] : [{ name: 'Δ', align: 'right' as const, weight: 4 }]),
+const valueColumns = (runs: Compared['runs'], format: Column['format']): Column[] =>
+  runs.flatMap(({ run }, i): Column[] => [
+    { name: run, align: 'right', weight: 5, format },
+    ...(i === 0 ? [] : [{ name: `Δ ${run}`, align: 'right' as const, weight: 4, format: deltaText }]),
   ])
 
-const withDeltas = (values: (number | null)[], text: (value: number | null) => string): Cell[] =>
+const withDeltas = (values: readonly (number | null)[]): Cell[] =>
   values.flatMap((value, i): Cell[] => {
-    if (i === 0) return [text(value)]
+    if (i === 0) return [value]
     const base = values[0]
-    return [text(value), value === null || base === null ? '–' : signedPercent(value - base)]
+    return [value, value === null || base === null ? null : value - base]
   })
+
+const stepText = (value: Cell): string => (value === null ? '–' : String(value))

@@ -2,7 +2,7 @@ import { EXIT } from '../core/errors.ts'
 import { type LeaderboardGroup, type LeaderboardRow, leaderboard } from '../store/leaderboard.ts'
 import { checkAssertion } from './assertion.ts'
 import { type Cell, defineCommand, type Out } from './command.ts'
-import { percent, signedPercent } from './format.ts'
+import { deltaText, intervalColumns, meanText } from './format.ts'
 import { paperRows } from './paper-rows.ts'
 
 type Args = {
@@ -77,14 +77,16 @@ function printGroup(group: LeaderboardGroup, metric: string, out: Out): void {
     columns: [
       { name: 'rank', align: 'right', weight: 8, format: (v) => (v === null ? '' : String(v)) },
       { name: 'name', weight: 9 },
-      { name: `${metric} %`, weight: 9, align: 'right' },
+      { name: metric, weight: 9, align: 'right', format: (_, r) => scoreText(group.rows[r]) },
+      { name: 'std', csvOnly: true },
       { name: 'n', align: 'right', weight: 7, format: (v) => (v === null ? '' : String(v)) },
       {
         name: 'Δ to best',
         align: 'right',
         weight: 6,
-        format: (v) => (v === null ? '' : v === 0 ? '0.0' : signedPercent(v)),
+        format: (v) => (v === 0 ? '0.0' : deltaText(v)),
       },
+      ...intervalColumns(4),
       { name: 'best step', align: 'right', weight: 5, format: (v) => (v === null ? '' : String(v)) },
       { name: 'runs', weight: 3 },
       { name: 'protocol', weight: 2 },
@@ -93,9 +95,12 @@ function printGroup(group: LeaderboardGroup, metric: string, out: Out): void {
     rows: group.rows.map((row): Cell[] => [
       row.rank,
       row.kind === 'config' ? row.name : row.kind === 'baseline' ? `(${row.name})` : `[${row.name}]`,
-      scoreText(row),
+      row.mean,
+      row.std,
       row.kind === 'config' ? row.n : null,
       row.delta,
+      ...(row.versusBest?.interval ?? [null, null]),
+      row.versusBest?.p ?? null,
       row.bestStep,
       row.runs.join(' '),
       row.kind === 'config' ? group.protocol.slice(0, 12) : '',
@@ -108,5 +113,5 @@ function printGroup(group: LeaderboardGroup, metric: string, out: Out): void {
 function scoreText(row: LeaderboardRow): string {
   const bad = row.values.filter((value) => !Number.isFinite(value)).length
   if (bad > 0) return `NaN in ${bad} of ${row.n}`
-  return row.std === null ? percent(row.mean) : `${percent(row.mean)} ± ${percent(row.std)}`
+  return meanText(row)
 }

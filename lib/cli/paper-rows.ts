@@ -31,6 +31,7 @@ export function paperRows(dataset: string, metric: string): LeaderboardRow[] {
     runs: [],
     bestStep: null,
     delta: null,
+    versusBest: null,
     commits: [],
   }))
 }

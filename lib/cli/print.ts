@@ -44,7 +44,7 @@ function textOut({ write, say, width, color }: Streams): Out {
         style: { head: [], border: [], compact: true },
         chars: LIGHT,
       })
-      for (const row of table.rows) paper.push(shown.map((i) => cellText(row[i], table.columns[i])))
+      for (const [r, row] of table.rows.entries()) paper.push(shown.map((i) => cellText(row[i], table.columns[i], r)))
       write(`${paper.toString()}\n`)
       if (hidden.length > 0)
         say(
@@ -75,9 +75,10 @@ const LIGHT = {
 /** Which columns fit: the ones of least weight go first, of these the rightmost. */
 function chooseColumns(table: Table, width: number): { shown: number[]; hidden: number[] } {
   const widths = table.columns.map(
-    (column, i) => Math.max(column.name.length, ...table.rows.map((row) => widthOf(cellText(row[i], column)))) + 2,
+    (column, i) =>
+      Math.max(column.name.length, ...table.rows.map((row, r) => widthOf(cellText(row[i], column, r)))) + 2,
   )
-  const shown = table.columns.map((_, i) => i)
+  const shown = table.columns.map((_, i) => i).filter((i) => !table.columns[i].csvOnly)
   const hidden: number[] = []
   const total = () => shown.reduce((sum, i) => sum + widths[i] + 1, -1)
   while (shown.length > 1 && total() > width) {
@@ -90,8 +91,8 @@ function chooseColumns(table: Table, width: number): { shown: number[]; hidden: 
 
 const widthOf = (text: string): number => Math.max(...text.split('\n').map(textWidth))
 
-const cellText = (value: Cell | undefined, column: Column): string => {
-  if (column.format) return printable(column.format(value ?? null))
+const cellText = (value: Cell | undefined, column: Column, row: number): string => {
+  if (column.format) return printable(column.format(value ?? null, row))
   return value === null || value === undefined ? '' : printable(String(value))
 }
 
@@ -106,9 +107,14 @@ function fileOut(format: 'csv' | 'md' | 'tex', { write, say }: Streams): Out {
     table(table) {
       if (!first) write('\n')
       first = false
-      write(format === 'csv' ? csv(table) : format === 'md' ? markdown(table) : latex(table))
+      write(format === 'csv' ? csv(table) : format === 'md' ? markdown(forPeople(table)) : latex(forPeople(table)))
     },
   }
+}
+
+function forPeople({ title, columns, rows }: Table): Table {
+  const kept = columns.map((_, i) => i).filter((i) => !columns[i].csvOnly)
+  return { title, columns: kept.map((i) => columns[i]), rows: rows.map((row) => kept.map((i) => row[i])) }
 }
 
 const csv = ({ columns, rows }: Table): string =>
@@ -133,7 +139,7 @@ function markdown({ title, columns, rows }: Table): string {
     (title ? `**${escaped(title)}**\n\n` : '') +
     line(columns.map((column) => column.name)) +
     rule +
-    rows.map((row) => line(columns.map((column, i) => cellText(row[i], column)))).join('')
+    rows.map((row, r) => line(columns.map((column, i) => cellText(row[i], column, r)))).join('')
   )
 }
 
@@ -145,7 +151,7 @@ function latex({ title, columns, rows }: Table): string {
     `\\begin{tabular}{${columns.map((column) => (column.align === 'right' ? 'r' : 'l')).join('')}}\n\\toprule\n` +
     line(columns.map((column) => column.name)) +
     '\\midrule\n' +
-    rows.map((row) => line(columns.map((column, i) => cellText(row[i], column)))).join('') +
+    rows.map((row, r) => line(columns.map((column, i) => cellText(row[i], column, r)))).join('') +
     '\\bottomrule\n\\end{tabular}\n'
   )
 }

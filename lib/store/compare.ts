@@ -1,12 +1,14 @@
 import { pairedBootstrap } from '../eval/bootstrap.ts'
+import { type SeedsTest, spreadOf, welchTest } from '../eval/seeds.ts'
 import { type ImageCounts, unpackCounts } from './counts.ts'
+import { leaderboard } from './leaderboard.ts'
 import type { Store } from './open.ts'
 import { type Evaluation, evaluationsOf, getRun, type Run, type Summary, seriesOf, summariesOf } from './runs.ts'
 
 type ComparedMetric = {
   name: string
   /** One entry a run; null where the run does not know the metric. */
-  runs: (null | { last: number; lastStep: number; best: number; bestStep: number | null })[]
+  runs: (null | { last: number; lastStep: number; best: number | null; bestStep: number | null })[]
 }
 
 /** Two final evaluations of the same images under the same protocol. */
@@ -18,6 +20,26 @@ type Interval = {
   difference: number
   interval: [low: number, high: number]
   p: number
+  /** In the order of the classes; NaN where a class is in neither masks nor predictions. */
+  classes: { name: string; difference: number; interval: [low: number, high: number] }[]
+}
+
+/** The configurations of the compared runs, each with its seeds, under one protocol. */
+type SeedsComparison = {
+  dataset: string
+  protocol: string
+  configurations: {
+    name: string
+    configHash: string
+    runs: string[]
+    /** mIoU of each run. */
+    values: number[]
+    mean: number
+    /** Sample standard deviation; null for one run. */
+    std: number | null
+    /** Against the first configuration; null for itself and where two seeds are missing. */
+    test: SeedsTest | null
+  }[]
 }
 
 export type Comparison = {
@@ -25,17 +47,23 @@ export type Comparison = {
   /** Keys whose values differ among the runs, with the value of each. */
   config: { key: string; values: (string | null)[] }[]
   metrics: ComparedMetric[]
-  /** Results of the newest final evaluation of each run, by dataset; null where there is none. */
+  /** By dataset the evaluation of each run that is compared: the final one, or the last during training; null where there is none. */
   results: { dataset: string; comparable: boolean; evaluations: (Evaluation | null)[] }[]
   classes: { dataset: string; rows: { name: string; iou: number[] }[] }[]
   /** First run against each other, where both have the counts of the same images. */
   intervals: Interval[]
+  /**
+   * Where the runs are of several configurations and one of these has several seeds. Of a configuration that is named
+   * once all its runs count, of one that is named more often these.
+   */
+  seeds: SeedsComparison[]
   /** Steps that all runs have done, and to which the metrics are cut with `trim`. */
   upTo: number | null
 }
 
-/** Metrics of which smaller is better. */
-const isLoss = (name: string): boolean => /loss|contrastive|multiLabel|dataWait/i.test(name)
+/** Which end of a metric is its best; null where neither is, as for the learning rate. */
+const bestEnd = (name: string): 'min' | 'max' | null =>
+  /loss|contrastive|multiLabel|dataWait/i.test(name) ? 'min' : name.startsWith('optim/') ? null : 'max'
 
 /**
  * What differs between runs.
@@ -50,10 +78,10 @@ export function compareRuns(
 ): Comparison {
   const runs = ids.map((id) => getRun(store, id))
   const upTo = atStep ?? (trim ? Math.min(...runs.map((run) => run.step)) : null)
-  const finals = runs.map((run) => evaluationsOf(store, run.id).filter((e) => e.purpose === 'final'))
-  const datasets = [...new Set(finals.flat().map((e) => e.dataset))]
+  const known = runs.map((run) => evaluationsOf(store, run.id).filter((e) => upTo === null || e.step <= upTo))
+  const datasets = [...new Set(known.flat().map((e) => e.dataset))]
   const results = datasets.map((dataset) => {
-    const evaluations = finals.map((list) => list.find((e) => e.dataset === dataset) ?? null)
+    const evaluations = evaluationsToCompare(known.map((list) => list.filter((e) => e.dataset === dataset)))
     const protocols = new Set(evaluations.flatMap((e) => e?.protocol ?? []))
     return { dataset, comparable: protocols.size <= 1, evaluations }
   })
@@ -64,8 +92,52 @@ export function compareRuns(
     results,
     classes: results.flatMap(classRows),
     intervals: bootstrap ? results.flatMap((result) => intervalsOf(runs, result.dataset, result.evaluations)) : [],
+    seeds: upTo === null ? results.flatMap((result) => compareSeeds(store, runs, result)) : [],
     upTo,
   }
+}
+
+/**
+ * Of each run its newest final evaluation. Where a cut by steps leaves some run without one, all are compared by the
+ * last that they had during training, which are of one protocol.
+ */
+function evaluationsToCompare(known: Evaluation[][]): (Evaluation | null)[] {
+  const finals = known.map((list) => list.find((e) => e.purpose === 'final') ?? null)
+  if (finals.every((e) => e !== null)) return finals
+  const last = known.map((list) =>
+    list
+      .filter((e) => e.purpose === 'during')
+      .reduce<Evaluation | null>((a, b) => (a === null || b.step > a.step ? b : a), null),
+  )
+  return last.filter((e) => e !== null).length > finals.filter((e) => e !== null).length ? last : finals
+}
+
+function compareSeeds(store: Store, runs: Run[], result: Comparison['results'][0]): SeedsComparison[] {
+  const protocol = result.evaluations.find((e) => e !== null)?.protocol
+  const table = result.comparable
+    ? leaderboard(store, { dataset: result.dataset }).find((group) => group.protocol === protocol)
+    : undefined
+  if (!protocol || !table) return []
+  const hashes = [...new Set(runs.map((run) => run.configHash))]
+  const samples = hashes.flatMap((configHash) => {
+    const row = table.rows.find((candidate) => candidate.configHash === configHash)
+    if (!row) return []
+    const named = runs.filter((run) => run.configHash === configHash).map(({ run }) => run)
+    const chosen = row.runs
+      .map((run, i) => ({ run, value: row.values[i] }))
+      .filter(({ run }) => named.length < 2 || named.includes(run))
+    if (chosen.length === 0) return []
+    return [
+      { name: row.name, configHash, runs: chosen.map(({ run }) => run), values: chosen.map(({ value }) => value) },
+    ]
+  })
+  if (samples.length < 2 || samples.every(({ values }) => values.length < 2)) return []
+  const configurations = samples.map((sample, i) => ({
+    ...sample,
+    ...spreadOf(sample.values),
+    test: i === 0 ? null : welchTest(samples[0].values, sample.values),
+  }))
+  return [{ dataset: result.dataset, protocol, configurations }]
 }
 
 function configDifferences(runs: Run[]): Comparison['config'] {
@@ -86,12 +158,12 @@ function compareMetrics(store: Store, runs: Run[], upTo: number | null): Compare
     runs: summaries.map((map) => {
       const summary = map.get(name)
       if (!summary) return null
-      const loss = isLoss(name)
+      const end = bestEnd(name)
       return {
         last: summary.last,
         lastStep: summary.lastStep,
-        best: loss ? summary.min : summary.max,
-        bestStep: loss ? summary.minStep : summary.maxStep,
+        best: end === null ? null : summary[end],
+        bestStep: end === null ? null : end === 'min' ? summary.minStep : summary.maxStep,
       }
     }),
   }))
@@ -146,6 +218,7 @@ function intervalsOf(runs: Run[], dataset: string, evaluations: (Evaluation | nu
         difference: result.difference,
         interval: result.interval,
         p: result.p,
+        classes: result.perClass.map((own, c) => ({ name: first.classNames[c], ...own })),
       },
     ]
   })

@@ -27,10 +27,12 @@ describe('the reading commands on five finished runs and one at work', SLOW, () 
     const compare = await gvx(['compare', '1', 'run3'], { home })
     expect(compare.stdout).toMatch(/model\.stages +1 +2/)
     expect(compare.stdout).toMatch(/circle +44\.0 +31\.0 +−13\.0/)
-    expect(compare.stdout).toMatch(/run3 − run1: −\d+\.\d mIoU, 95 % interval/)
+    expect(compare.stdout).toMatch(/run3 − run1 +voc +−\d+\.\d +−\d+\.\d +−\d+\.\d +< 0\.001/)
+    expect(compare.stdout).toMatch(/two-stage +2 +30\.0 ± 1\.4 +−16\.0 +−29\.8 +−2\.2 +0\.041 +run3 run4/)
 
     const board = await gvx(['leaderboard', '--reference', 'paper'], { home })
     expect(board.stdout).toMatch(/1 +one-stage +46\.0 ± 2\.8 +2 +0\.0 +100/)
+    expect(board.stdout).toMatch(/2 +two-stage +30\.0 ± 1\.4 +2 +−16\.0 +−29\.8 +−2\.2 +0\.041/)
     expect(board.stdout).toMatch(/soft +NaN in 1 of 1/)
     expect(board.stdout).toMatch(/\(majority\) +10\.0/)
     expect(board.stdout).toMatch(/\[paper Table 3: two stages, CC12M\+YFCC\] +52\.3/)
@@ -59,6 +61,8 @@ describe('the reading commands on five finished runs and one at work', SLOW, () 
         top,
         runs: top.runs[0],
         intervals: top.intervals[0],
+        seeds: top.seeds[0],
+        configurations: top.seeds[0].configurations[1],
         metrics: top.metrics[0],
       })),
     }
@@ -81,7 +85,10 @@ describe('the reading commands on five finished runs and one at work', SLOW, () 
     const tex = await gvx(['leaderboard', '--tex'], { home })
     expect(tex.stdout).toContain('\\toprule')
     expect(tex.stdout).toContain('1 & one-stage & 46.0 $\\pm$ 2.8 & 2 &')
-    expect(tex.stdout).toContain('mIoU \\%')
+    expect(tex.stdout).toContain('95 \\% from')
+    const numbers = await gvx(['leaderboard', '--csv'], { home })
+    expect(numbers.stdout).toMatch(/^rank,name,mIoU,std,n,Δ to best,95 % from,to,p,best step,/)
+    expect(numbers.stdout).toMatch(/\n1,one-stage,0\.4(?:6|59999)\d*,0\.0282\d+,2,0,,,,100,run1 run2,/)
   })
 
   test('a narrow terminal gets fewer columns, and is told which', async () => {

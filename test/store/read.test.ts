@@ -158,6 +158,59 @@ test('compare tells what differs, and an interval where both have counts under o
   expect(comparison.metrics.find((m) => m.name === 'train/loss')?.runs.map((r) => r?.bestStep)).toEqual([100, 100])
 })
 
+test('configurations are compared over their seeds: all of one that is named once, the named ones otherwise', () => {
+  const store = read(stagesHome())
+  const [seeds] = compareRuns(store, [1, 3]).seeds
+  expect(seeds.configurations.map(({ name, runs, values }) => [name, runs, values])).toEqual([
+    ['one-stage', ['run1', 'run2'], [0.44, 0.48]],
+    ['two-stage', ['run3', 'run4'], [0.31, 0.29]],
+  ])
+  expect(seeds.configurations[0].test).toBeNull()
+  expect(seeds.configurations[0].mean).toBeCloseTo(0.46, 12)
+  expect(seeds.configurations[0].std).toBeCloseTo(0.0283, 4)
+  // As scipy.stats.ttest_ind(equal_var=False) has it.
+  expect(seeds.configurations[1].test?.p).toBeCloseTo(0.04058, 5)
+  expect(seeds.configurations[1].test?.interval[1]).toBeCloseTo(-0.02163, 5)
+  expect(compareRuns(store, [1, 3, 4, 5]).seeds[0].configurations.map(({ runs }) => runs)).toEqual([
+    ['run1', 'run2'],
+    ['run3', 'run4'],
+    ['run5'],
+  ])
+  expect(compareRuns(store, [1, 2]).seeds).toEqual([])
+  removeRun(store, 2, 1)
+  removeRun(store, 4, 1)
+  expect(compareRuns(store, [1, 3]).seeds).toEqual([])
+})
+
+test('the leaderboard tests each configuration against the best', () => {
+  const rows = leaderboard(read(stagesHome()))[0].rows
+  expect(rows.map((row) => row.versusBest?.p.toFixed(4) ?? null).slice(0, 3)).toEqual([null, '0.0406', null])
+  expect(rows[1].versusBest?.difference).toBeCloseTo(rows[1].delta!, 12)
+})
+
+test('at a step, and beside a run that is still at work, what was evaluated by then is compared', () => {
+  const store = read(stagesHome())
+  const early = compareRuns(store, [1, 3], { atStep: 60 })
+  expect(early.results[0].evaluations.map((e) => [e?.purpose, e?.step, e?.values.mIoU])).toEqual([
+    ['during', 50, 0.22],
+    ['during', 50, 0.155],
+  ])
+  expect(early.classes[0].rows[0].iou).toEqual([0.22, 0.155])
+  expect(early.intervals).toEqual([])
+  expect(early.seeds).toEqual([])
+  expect(compareRuns(store, [1, 3], { atStep: 20 }).results).toEqual([])
+  const rate = compareRuns(store, [1, 3]).metrics.find((m) => m.name === 'optim/learningRate')
+  expect(rate?.runs[0]).toMatchObject({ last: 1e-3, best: null, bestStep: null })
+})
+
+test('an interval of the difference stands beside each class', () => {
+  const { classes } = compareRuns(read(stagesHome()), [1, 3]).intervals[0]
+  expect(classes.map(({ name }) => name)).toEqual(['circle', 'star', 'grass'])
+  expect(classes[0].interval[0]).toBeLessThanOrEqual(classes[0].difference)
+  expect(classes[0].interval[1]).toBeGreaterThanOrEqual(classes[0].difference)
+  expect(classes[1].difference).toBeNaN()
+})
+
 test('trim cuts the metrics to the steps that every run has done', () => {
   const comparison = compareRuns(read(stagesHome()), [1, 6], { trim: true })
   expect(comparison.upTo).toBe(10)
