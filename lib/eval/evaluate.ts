@@ -6,7 +6,7 @@ import type { PerImage } from './bootstrap.ts'
 import { countBoundary } from './boundary.ts'
 import { countImage, nanMean, scoresOf, sumCounts, trivialBaselines } from './confusion.ts'
 import type { ImageResult, Journal } from './journal.ts'
-import { labelPixels, nearestRows } from './maps.ts'
+import { labelEach, nearestRows } from './maps.ts'
 import { overlapOf } from './overlap.ts'
 import { protocolOf } from './protocol.ts'
 import { type Segmented, type Segmenter, scoreAgain, segmentPixels } from './segmentation.ts'
@@ -108,15 +108,14 @@ function judgeImage(
   { data, width, height }: Mask,
 ): Omit<ImageResult, 'id'> & { labels: Uint8Array } {
   const classes = classNames.length
-  const labels = labelPixels(segmented.pixels, height, width)
-  const counts = countImage(labels, data, classes)
-  const present = counts.flatMap(([c, , , label]) => (label > 0 ? [c] : []))
-  const named = background ? present.filter((c) => c > 0).map((c) => c - 1) : present
-  const ofNamed = labelPixels(scoreAgain(segmenter, segmented, segmenter.options, named), height, width)
   const overlap = overlapOf(nearestRows(segmented.pixels, height, width), data, classes)
+  const present = overlap.best.map(([c]) => c)
+  const named = background ? present.filter((c) => c > 0).map((c) => c - 1) : present
+  const again = scoreAgain(segmenter, segmented, segmenter.options, named)
+  const [labels, ofNamed] = labelEach([segmented.pixels, again], height, width)
   return {
     labels,
-    counts,
+    counts: countImage(labels, data, classes),
     boundary: countBoundary(labels, data, width, height, classes),
     oracle: countImage(overlap.oracle, data, classes),
     named: countImage(ofNamed, data, classes),

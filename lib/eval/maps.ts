@@ -79,7 +79,8 @@ export function upsample(
 
 /**
  * Group with the highest value at each pixel of [H, W] after bilinear interpolation of a [G, h·w] map; the first of equals.
- * The interpolated map itself is never stored: one row of all groups at a time.
+ * The interpolated map itself is never stored: where one group is the highest at all four patches around a pixel it is
+ * the highest at the pixel, and elsewhere one row of all groups is made at a time.
  */
 export function groupOfPixels(
   map: AttentionMap,
@@ -92,18 +93,29 @@ export function groupOfPixels(
   if (rows * columns !== tokens) throw new Error(`groupOfPixels: ${tokens} tokens are not ${rows} x ${columns} patches`)
   const ys = axis(rows, height)
   const xs = axis(columns, width)
+  const ofPatch = groupOfPatches(map)
   const line = new Float64Array(columns * groups) // [w, G], so that the groups of a pixel lie together
   const out = new Int32Array(height * width)
   for (let y = 0; y < height; y++) {
     const top = ys.low[y] * columns
     const bottom = ys.high[y] * columns
     const fy = ys.part[y]
-    for (let g = 0; g < groups; g++)
-      for (let x = 0; x < columns; x++)
-        line[x * groups + g] = data[g * tokens + top + x] * (1 - fy) + data[g * tokens + bottom + x] * fy
+    let hasLine = false
     for (let x = 0; x < width; x++) {
-      const left = xs.low[x] * groups
-      const right = xs.high[x] * groups
+      const [low, high] = [xs.low[x], xs.high[x]]
+      const corner = ofPatch[top + low]
+      if (corner === ofPatch[top + high] && corner === ofPatch[bottom + low] && corner === ofPatch[bottom + high]) {
+        out[y * width + x] = corner
+        continue
+      }
+      if (!hasLine) {
+        for (let g = 0; g < groups; g++)
+          for (let c = 0; c < columns; c++)
+            line[c * groups + g] = data[g * tokens + top + c] * (1 - fy) + data[g * tokens + bottom + c] * fy
+        hasLine = true
+      }
+      const left = low * groups
+      const right = high * groups
       const fx = xs.part[x]
       let best = 0
       let highest = Number.NEGATIVE_INFINITY
@@ -120,6 +132,14 @@ export function groupOfPixels(
   return out
 }
 
+/** The first of the groups with the highest value at each patch. */
+function groupOfPatches({ data, groups, tokens }: AttentionMap): Int32Array {
+  const best = new Int32Array(tokens)
+  for (let g = 1; g < groups; g++)
+    for (let n = 0; n < tokens; n++) if (data[g * tokens + n] > data[best[n] * tokens + n]) best[n] = g
+  return best
+}
+
 /** Where each pixel takes its class scores from: pixel i has the scores of row `row[i]`. */
 export type PixelScores = {
   width: number
@@ -134,39 +154,67 @@ export type PixelScores = {
  * Bilinear resize of the [classes, H, W] scores to another size and argmax over the classes, without ever making them:
  * where the four neighbours share a row, and that is nearly everywhere, the answer is known before.
  */
-export function labelPixels(pixels: PixelScores, height: number, width: number): Uint8Array {
-  const { row, scores, classes } = pixels
-  const best = bestOfRows(scores, classes)
-  const ys = axis(pixels.height, height)
-  const xs = axis(pixels.width, width)
-  const out = new Uint8Array(height * width)
-  if (height === pixels.height && width === pixels.width) {
-    for (let i = 0; i < row.length; i++) out[i] = best[row[i]]
+export const labelPixels = (pixels: PixelScores, height: number, width: number): Uint8Array =>
+  labelEach([pixels], height, width)[0]
+
+/** The same for scores that share their rows. */
+export function labelEach(scored: readonly PixelScores[], height: number, width: number): Uint8Array[] {
+  const [{ row, classes, width: columns, height: lines }] = scored
+  const best = scored.map(({ scores }) => bestOfRows(scores, classes))
+  const out = scored.map(() => new Uint8Array(height * width))
+  if (height === lines && width === columns) {
+    for (const [k, labels] of out.entries()) for (let i = 0; i < row.length; i++) labels[i] = best[k][row[i]]
     return out
   }
-  const sum = new Float64Array(classes)
+  const ys = axis(lines, height)
+  const xs = axis(columns, width)
+  const neighbours = new Int32Array(width)
   for (let y = 0; y < height; y++) {
-    const top = ys.low[y] * pixels.width
-    const bottom = ys.high[y] * pixels.width
-    const fy = ys.part[y]
+    const top = ys.low[y] * columns
+    const bottom = ys.high[y] * columns
+    // the row that all four neighbours share, or −1
     for (let x = 0; x < width; x++) {
       const a = row[top + xs.low[x]]
-      const b = row[top + xs.high[x]]
-      const c = row[bottom + xs.low[x]]
-      const d = row[bottom + xs.high[x]]
-      if (a === b && b === c && c === d) {
-        out[y * width + x] = best[a]
-        continue
-      }
-      const fx = xs.part[x]
-      for (let k = 0; k < classes; k++)
-        sum[k] =
-          (scores[a * classes + k] * (1 - fx) + scores[b * classes + k] * fx) * (1 - fy) +
-          (scores[c * classes + k] * (1 - fx) + scores[d * classes + k] * fx) * fy
-      out[y * width + x] = argmax(sum, 0, classes)
+      const shared = a === row[top + xs.high[x]] && a === row[bottom + xs.low[x]] && a === row[bottom + xs.high[x]]
+      neighbours[x] = shared ? a : -1
+    }
+    for (const [k, { scores }] of scored.entries()) {
+      const labels = out[k]
+      const bestOf = best[k]
+      for (let x = 0; x < width; x++)
+        labels[y * width + x] =
+          neighbours[x] >= 0
+            ? bestOf[neighbours[x]]
+            : blendedBest(scores, classes, row, top, bottom, xs.low[x], xs.high[x], xs.part[x], ys.part[y])
     }
   }
   return out
+}
+
+function blendedBest(
+  scores: Float64Array,
+  classes: number,
+  row: Int32Array,
+  top: number,
+  bottom: number,
+  low: number,
+  high: number,
+  fx: number,
+  fy: number,
+): number {
+  const [a, b] = [row[top + low] * classes, row[top + high] * classes]
+  const [c, d] = [row[bottom + low] * classes, row[bottom + high] * classes]
+  let best = 0
+  let highest = Number.NEGATIVE_INFINITY
+  for (let k = 0; k < classes; k++) {
+    const value =
+      (scores[a + k] * (1 - fx) + scores[b + k] * fx) * (1 - fy) + (scores[c + k] * (1 - fx) + scores[d + k] * fx) * fy
+    if (value > highest) {
+      highest = value
+      best = k
+    }
+  }
+  return best
 }
 
 /** The row of the nearest pixel in an image of another size: segments for the oracle and for pictures. */
