@@ -9,6 +9,7 @@ const LAYERS = [
   ['run', 'store'],
   ['launch'],
   ['sweep'],
+  ['bench'],
   ['tui', 'cli'],
 ]
 const below = (i) =>

@@ -1,14 +1,18 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
-import { type Size, sizeNamed } from './sizes.ts'
-import { type Contender, type Measured, median, takeTurns } from './turns.ts'
-import type { Job } from './worker.ts'
+import { operationsOf } from '../lib/bench/roofline.ts'
+import { type Size, sizeNamed } from '../lib/bench/sizes.ts'
+import type { Kind } from '../lib/bench/steps.ts'
+import { type Contender, type Measured, median, takeTurns, workerCommand } from '../lib/bench/turns.ts'
+import type { Job } from '../lib/bench/worker.ts'
 
 /**
  * gvx against PyTorch on this machine, taking turns step by step: `npm run bench:peers -- [--json] [--size scenes,tiny]
- * [--rounds 7] [--threads 2] [--kind train,eval] [--isa avx2] [--python /usr/bin/python3,…]`.
- * Of several peers (Pythons, BLAS settings, eager and compiled) the row of a size names the fastest.
+ * [--kind train,eval] [--threads 1,2] [--rounds 7] [--isa avx2] [--compile] [--python /usr/bin/python3,...]`.
+ * Of several peers (Pythons, BLAS settings, eager and compiled) the row of a size names the fastest. `--isa avx2` adds a
+ * row in which gvx may not use AVX-512, against the same peers.
  */
 const { values } = parseArgs({
   options: {
@@ -17,16 +21,17 @@ const { values } = parseArgs({
     kind: { type: 'string', default: 'train,eval' },
     threads: { type: 'string', default: String(Math.min(2, cpus().length)) },
     rounds: { type: 'string', default: '7' },
-    // JavaScript is compiled while it runs: an evaluation of a millisecond is at its speed after some dozens of them
+    // JavaScript is compiled while it runs: an evaluation of a millisecond is at its speed after some hundreds of them
     warmups: { type: 'string', default: '' },
     isa: { type: 'string', default: '' },
-    python: { type: 'string', default: '/usr/bin/python3' },
+    python: { type: 'string', default: process.env.GVX_PYTHON ?? '/usr/bin/python3' },
     compile: { type: 'boolean', default: false },
   },
 })
 
-export type Row = {
-  kind: 'train' | 'eval'
+/** The object that `--json` prints has the `rows`. Fields beyond the documented ones may be added. */
+type Row = {
+  kind: Kind
   size: string
   backend: string
   threads: number
@@ -36,76 +41,108 @@ export type Row = {
   ratio: number
   gvxPeakBytes: number
   peerPeakBytes: number
+  batch: number
+  /** 1e9 operations of matrix products a second, and their share of the FMA peak measured between the steps. */
+  gvxGigaflops: number | null
+  gvxShareOfPeak: number | null
+  /** The same for the fastest step: on a shared machine the one that was disturbed least. */
+  gvxBestMs: number
+  gvxBestShareOfPeak: number | null
+  peerBestMs: number
+  /** Every peer that ran, and what it took. */
+  peers: { name: string; ms: number; peakBytes: number }[]
+  /** Load average of the machine when the row was done. */
+  load: number
 }
 
-const threads = Number(values.threads)
+// what is measured is what is installed: compiled, without the loader for TypeScript and its memory
+const build = spawnSync('npm', ['run', '--silent', 'build'], { stdio: ['ignore', 2, 2] })
+if (build.status !== 0) throw new Error('npm run build failed')
+
 const rows: Row[] = []
 for (const name of values.size.split(','))
-  for (const kind of values.kind.split(',') as Row['kind'][]) {
-    const size = sizeNamed(name)
-    // a batch of 8 takes eight times as long as one image: the small sizes are evaluated one by one as well
-    const batches = kind === 'train' ? [size.batch] : [1, 8]
-    for (const batch of batches) {
-      const row = await compare(size, kind, batch)
-      if (row) rows.push(row)
+  for (const kind of values.kind.split(',') as Kind[])
+    for (const threads of values.threads.split(',').map(Number)) {
+      const size = sizeNamed(name)
+      // a batch of 8 takes eight times as long as one image: evaluation is measured with both
+      for (const batch of kind === 'train' ? [size.batch] : [1, 8])
+        rows.push(
+          ...(await compare(size, { kind, size: size.name, backend: 'native', threads, batch, profiledSteps: 1 })),
+        )
     }
-  }
 if (values.json) process.stdout.write(`${JSON.stringify({ rows }, null, 2)}\n`)
 else console.table(rows.map(readable))
 
-async function compare(size: Size, kind: Row['kind'], batch: number): Promise<Row | null> {
+async function compare(size: Size, job: Job): Promise<Row[]> {
+  const { kind, batch, threads } = job
   const label = kind === 'train' ? size.name : `${size.name}, batch ${batch}`
-  const job: Job = { kind, size: size.name, backend: 'native', threads, batch }
-  const gvx: Contender = {
-    name: 'gvx',
-    command: [process.execPath, '--import', 'tsx', 'bench/worker.ts', JSON.stringify(job)],
-    env: values.isa ? { GVX_ISA: values.isa } : {},
-  }
+  const gvx = ['', ...(values.isa ? [values.isa] : [])].map(
+    (isa): Contender => ({
+      name: isa ? `gvx ${isa}` : 'gvx',
+      command: workerCommand(job),
+      env: isa ? { GVX_ISA: isa } : {},
+    }),
+  )
   const measured = await takeTurns(
-    [gvx, ...peers(size, job)],
+    [...gvx, ...peers(size, job)],
     Number(values.rounds),
-    Number(values.warmups || (kind === 'eval' && size.name !== 'vit-s' ? 60 : 3)),
+    Number(values.warmups || (kind === 'eval' && size.name !== 'vit-s' ? 200 : 3)),
     (text) => process.stderr.write(`${label}: ${text}\n`),
   )
-  const ours = measured.find(({ name }) => name === 'gvx')
-  const theirs = measured.filter(({ name }) => name !== 'gvx').sort((a, b) => median(a.ms) - median(b.ms))
-  if (!ours) return null
+  const ours = measured.filter(({ name }) => name.startsWith('gvx'))
+  const theirs = measured.filter((one) => !ours.includes(one)).sort((a, b) => median(a.ms) - median(b.ms))
+  const summary = measured.map((m) => `${m.name} ${median(m.ms).toFixed(1)} ms`).join(', ')
+  process.stderr.write(`${kind} ${label}, ${threads} threads: ${summary}\n`)
+  return ours.map((one) => rowOf(one, theirs, { kind, size: label, threads, batch }))
+}
+
+type Subject = Pick<Row, 'kind' | 'size' | 'threads' | 'batch'>
+
+function rowOf({ device, ms, peakBytes, cost }: Measured, theirs: Measured[], subject: Subject): Row {
   const best = theirs[0] as Measured | undefined
-  const [gvxMs, peerMs] = [median(ours.ms), best ? median(best.ms) : Number.NaN]
-  process.stderr.write(
-    `${kind} ${label}: ${[ours, ...theirs].map((m) => `${m.name} ${median(m.ms).toFixed(1)} ms`).join(', ')}\n`,
-  )
+  const [gvxMs, peerMs] = [median(ms), best ? median(best.ms) : Number.NaN]
+  const operations = cost && operationsOf(cost)
+  const shareOf = (time: number) => operations && cost && operations / (time * 1e-3) / (cost.fmaPeak * subject.threads)
   return {
-    kind,
-    size: label,
-    backend: `native ${ours.device}`,
-    threads,
+    kind: subject.kind,
+    size: subject.size,
+    backend: `native ${device}`,
+    threads: subject.threads,
     gvxMs,
     peer: best ? `${best.device}, ${best.name}` : 'none',
     peerMs,
     ratio: gvxMs / peerMs,
-    gvxPeakBytes: ours.peakBytes,
+    gvxPeakBytes: peakBytes,
     peerPeakBytes: best?.peakBytes ?? Number.NaN,
+    batch: subject.batch,
+    gvxGigaflops: operations && operations / gvxMs / 1e6,
+    gvxShareOfPeak: shareOf(gvxMs),
+    gvxBestMs: Math.min(...ms),
+    gvxBestShareOfPeak: shareOf(Math.min(...ms)),
+    peerBestMs: best ? Math.min(...best.ms) : Number.NaN,
+    peers: theirs.map(({ name, device, ms, peakBytes }) => ({ name: `${device}, ${name}`, ms: median(ms), peakBytes })),
+    load: loadavg()[0],
   }
 }
 
-/** Every Python that has PyTorch, with the OpenBLAS kernels this processor can run rather than those it guesses. */
-function peers({ config, textLength }: Size, job: Job): Contender[] {
+/** Every Python that has PyTorch: with its own choice of kernels, with OpenBLAS for this processor, and compiled. */
+function peers({ config, textLength }: Size, { kind, batch, threads }: Job): Contender[] {
   const command = (python: string, compile: boolean) => [
     python,
     'bench/peers/torch_step.py',
-    JSON.stringify({ ...job, model: config.model, textLength, nouns: config.multiLabel.nouns, compile }),
+    JSON.stringify({ kind, batch, threads, model: config.model, textLength, nouns: config.multiLabel.nouns, compile }),
   ]
-  const env = { OMP_NUM_THREADS: String(job.threads), OPENBLAS_NUM_THREADS: String(job.threads) }
+  // OpenBLAS takes this processor for an older one than it is; PyTorch's own wheels do not ask it
+  const env = {
+    OMP_NUM_THREADS: String(threads),
+    OPENBLAS_NUM_THREADS: String(threads),
+    OPENBLAS_CORETYPE: 'SkylakeX',
+  }
   return values.python
     .split(',')
     .filter((python) => existsSync(python))
     .flatMap((python) => [
-      {
-        name: `${python}, OpenBLAS SkylakeX`,
-        command: command(python, false),
-        env: { ...env, OPENBLAS_CORETYPE: values.isa === 'avx2' ? 'Haswell' : 'SkylakeX' },
-      },
+      { name: `${python}, eager`, command: command(python, false), env },
       ...(values.compile ? [{ name: `${python}, torch.compile`, command: command(python, true), env }] : []),
     ])
 }
@@ -116,8 +153,11 @@ function readable(row: Row) {
   return {
     kind: row.kind,
     size: row.size,
+    backend: row.backend,
     gvx: ms(row.gvxMs),
+    'of peak': row.gvxShareOfPeak === null ? '' : `${(row.gvxShareOfPeak * 100).toFixed(0)} %`,
     peer: ms(row.peerMs),
+    'best peer': row.peer.replace(/PyTorch (\S+).*, (\S+)$/, '$1 $2'),
     ratio: row.ratio.toFixed(2),
     'gvx memory': mb(row.gvxPeakBytes),
     'peer memory': mb(row.peerPeakBytes),

@@ -1,11 +1,12 @@
 import { parseArgs } from 'node:util'
-import { sizeNamed } from './sizes.ts'
-import { type Contender, median, takeTurns } from './turns.ts'
-import type { Job } from './worker.ts'
+import { sizeNamed } from '../lib/bench/sizes.ts'
+import { median, takeTurns, workerCommand } from '../lib/bench/turns.ts'
+import type { Job } from '../lib/bench/worker.ts'
 
 /**
  * Whole training steps on the backends of this machine, taking turns: `npx tsx bench/step.ts [--size scenes]
  * [--backend native,wasm] [--threads 2] [--rounds 5] [--kind train] [--json]`. vit-s does not fit the 4 GB of wasm.
+ * `gvx bench` does the same with the compiled package, and says more.
  */
 const { values } = parseArgs({
   options: {
@@ -19,9 +20,9 @@ const { values } = parseArgs({
 })
 
 const size = sizeNamed(values.size)
-const contenders = values.backend.split(',').map((backend): Contender => {
-  const job = { kind: values.kind, size: size.name, backend, threads: Number(values.threads), batch: size.batch } as Job
-  return { name: backend, command: [process.execPath, '--import', 'tsx', 'bench/worker.ts', JSON.stringify(job)] }
+const contenders = values.backend.split(',').map((backend) => {
+  const job = { kind: values.kind, size: size.name, backend, batch: size.batch } as Job
+  return { name: backend, command: workerCommand({ ...job, threads: Number(values.threads), profiledSteps: 0 }) }
 })
 const measured = await takeTurns(contenders, Number(values.rounds), 3, (text) => process.stderr.write(`${text}\n`))
 const rows = measured.map(({ name, device, ms, peakBytes }) => ({

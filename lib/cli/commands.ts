@@ -88,6 +88,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./doctor.ts'),
   },
   {
+    usage: 'bench',
+    describe: 'How fast the backends of this machine are, and where the time goes',
+    load: () => import('./bench.ts'),
+  },
+  {
     usage: 'completion [shell]',
     describe: 'Script that completes commands in a shell',
     load: () => import('./completion.ts'),

@@ -205,11 +205,14 @@ function headSpecs(name: string, from: number, projection: ModelConfig['projecti
   }).flat()
 }
 
-/** New parameters and buffers. Each is a function of (seed, its name) alone. The caller owns the tensors. */
-export function initParams(model: ModelConfig, seed: number): Params {
+/**
+ * New parameters and buffers, of one tower if `wanted` says so. Each is a function of (seed, its name) alone. The caller
+ * owns the tensors.
+ */
+export function initParams(model: ModelConfig, seed: number, wanted = (_name: string) => true): Params {
   const params: Params = {}
   for (const { name, shape, initial } of parameterSpecs(model))
-    params[name] = tensorFrom(draw(initial, sizeOf(shape), randomStream(seed, 'init', name)), shape)
+    if (wanted(name)) params[name] = tensorFrom(draw(initial, sizeOf(shape), randomStream(seed, 'init', name)), shape)
   return params
 }
 

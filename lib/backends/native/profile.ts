@@ -32,11 +32,11 @@ export type Profile = {
 }
 
 /** What the kernels cost while f runs. */
-export function profiled(addon: Addon, f: () => void): Profile {
+export async function profiled(addon: Addon, f: () => Promise<void>): Promise<Profile> {
   const counts = new Float64Array(4 * KINDS.length + 1)
   addon.profile(1)
   try {
-    f()
+    await f()
     addon.readProfile(counts)
   } finally {
     addon.profile(0)

@@ -216,15 +216,18 @@ void adamw(const AdamW& a, float* parameter, float* first, float* second, const 
 void adamw_table(const AdamW& a, float* parameter, float* first, float* second, const float* gradient, const int32_t* moments, const int32_t* gradients, size_t rows, size_t width) {
   const std::vector<float> zeros(width);
   Pool::instance().range(rows, grain(16384, width), [&](size_t begin, size_t end) {
-    for (size_t r = begin; r < end; r++) {
+    for (size_t r = begin; r < end;) {
       float* row = parameter + r * width;
+      size_t next = r + 1;
       if (moments[r] >= 0) {
         const size_t at = static_cast<size_t>(moments[r]) * width;
         const float* g = gradients[r] < 0 ? zeros.data() : gradient + static_cast<size_t>(gradients[r]) * width;
         kernels().adamw(a, row, first + at, second + at, g, width);
-      } else if (a.decay != 1.f) {
-        kernels().scale(row, a.decay, row, width);
+      } else {
+        while (next < end && moments[next] < 0) next++;  // rows that only decay are done together
+        if (a.decay != 1.f) kernels().scale(row, a.decay, row, (next - r) * width);
       }
+      r = next;
     }
   });
 }

@@ -205,7 +205,7 @@ double memory_bandwidth() {
   constexpr size_t N = 16 << 20;  // two arrays of 64 MB: more than the caches hold
   std::vector<float> x(N, 1.f), y(N);
   double best = 0;
-  for (int i = 0; i < 6; i++) {
+  for (int i = 0; i < 12; i++) {
     const auto start = Clock::now();
     Pool::instance().range(N, 1 << 16, [&](size_t b, size_t e) { kernels().scale(x.data() + b, 2.f, y.data() + b, e - b); });
     best = std::max(best, 2.0 * N * sizeof(float) / seconds_since(start));

@@ -1,36 +1,18 @@
-import { createInterface } from 'node:readline'
-import { randomStream } from '../lib/core/rng.ts'
-import { encodeImage, initParams, projectImage, trainableNames } from '../lib/model/index.ts'
-import { type BackendName, openBackend, type Tensor, tf } from '../lib/tensor/index.ts'
-import { createAdamW } from '../lib/train/adamw.ts'
-import { type TrainBatch, trainStep } from '../lib/train/step.ts'
-import { type Size, sizeNamed } from './sizes.ts'
+import { randomStream } from '../core/rng.ts'
+import { encodeImage, initParams, projectImage, trainableNames } from '../model/index.ts'
+import { type Tensor, tf } from '../tensor/index.ts'
+import { createAdamW } from '../train/adamw.ts'
+import { type TrainBatch, trainStep } from '../train/step.ts'
+import type { Size } from './sizes.ts'
 
-/**
- * One backend in a process of its own: `tsx bench/worker.ts JOB` where JOB is JSON. It says `{ready}`, then answers every
- * line it reads by one step and its milliseconds, and the end of its input by its peak memory. bench/peers/torch_step.py
- * speaks the same way, so that the two can take turns.
- */
-export type Job = { kind: 'train' | 'eval'; size: string; backend: BackendName; threads: number; batch: number }
+/** A piece of work that is measured, and its images. */
+export type Kind = 'train' | 'eval'
 
-const job = JSON.parse(process.argv[2]) as Job
-const size = sizeNamed(job.size)
-const { device } = await openBackend(job)
-const step = job.kind === 'train' ? training(size, job.batch) : evaluating(size, job.batch)
-say({ ready: device })
-for await (const _ of createInterface({ input: process.stdin })) {
-  const start = performance.now()
-  await step()
-  say({ ms: performance.now() - start })
-}
-say({ peakBytes: process.resourceUsage().maxRSS * 1024 })
-
-function say(message: object) {
-  process.stdout.write(`${JSON.stringify(message)}\n`)
-}
+/** What is done in one step; it ends when the numbers are there. */
+export type Step = () => Promise<void>
 
 /** Whole optimizer steps: both towers forward and backward, clipping, AdamW. */
-function training({ config, textLength }: Size, batch: number): () => Promise<void> {
+export function trainingStep({ config, textLength }: Size, batch: number): Step {
   const { model, multiLabel } = config
   const params = initParams(model, 0)
   const optimizer = createAdamW(config.train, params, trainableNames(model))
@@ -64,9 +46,9 @@ function texts(
   return out
 }
 
-/** Segments of images and their place in the common space. */
-function evaluating({ config: { model } }: Size, batch: number): () => Promise<void> {
-  const params = initParams(model, 0)
+/** Segments of images and their place in the common space; the texts of the classes are encoded once, and not here. */
+export function evaluationStep({ config: { model } }: Size, batch: number): Step {
+  const params = initParams(model, 0, (name) => /^(vision_model|visual_projection)\./.test(name))
   const { normal } = randomStream(0, 'bench')
   const images = tf.tensor4d(Float32Array.from({ length: batch * model.imageSize ** 2 * 3 }, normal), [
     batch,

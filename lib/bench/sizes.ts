@@ -1,5 +1,5 @@
-import { loadConfig } from '../lib/config/load.ts'
-import type { Config } from '../lib/config/schema.ts'
+import { loadConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
 
 /** A model, a batch and texts of some length: what is measured, on every backend and by every peer. */
 export type Size = {
@@ -10,6 +10,8 @@ export type Size = {
   textLength: number
 }
 
+export const SIZES = ['scenes', 'tiny', 'vit-s'] as const
+
 /**
  * vit-s: the paper's model, texts of full length. scenes: the configuration most sweeps run, captions as the scenes have
  * them. tiny: between the two, without an image size that would fit a GPU only.
@@ -19,7 +21,7 @@ export function sizeNamed(name: string): Size {
     case 'vit-s':
       return size(name, loadConfig(null), 8, 77)
     case 'scenes':
-      return size(name, loadConfig('experiments/scenes.yaml'), 64, 24)
+      return size(name, loadConfig('scenes.yaml'), 64, 24)
     case 'tiny':
       return size(name, loadConfig(null, { overrides: TINY }), 32, 24)
     default:

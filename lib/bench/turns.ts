@@ -1,0 +1,116 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createInterface, type Interface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { Cost, Job } from './worker.ts'
+
+/** A process that does one step for each line it is sent: the worker of this folder or a peer. */
+export type Contender = { name: string; command: string[]; env?: Record<string, string> }
+export type Measured = { name: string; device: string; ms: number[]; peakBytes: number; cost: Cost | null }
+
+/** How the worker of this folder is started: as this module is, or `compiled` from dist/. */
+export function workerCommand(job: Job, compiled = !import.meta.url.endsWith('.ts')): string[] {
+  const source = !compiled
+  const file = fileURLToPath(new URL(source ? './worker.ts' : '../../dist/bench/worker.js', import.meta.url))
+  return [process.execPath, ...(source ? ['--import', 'tsx'] : []), file, JSON.stringify(job)]
+}
+
+/**
+ * Lets contenders take turns in one run, a step each, so that whatever else the machine does meets all of them. The
+ * first `warmups` steps of each are not counted. A contender that cannot start or breaks is left out, with a note.
+ */
+export async function takeTurns(
+  contenders: Contender[],
+  rounds: number,
+  warmups: number,
+  note: (text: string) => void,
+): Promise<Measured[]> {
+  const running: Running[] = []
+  try {
+    for (const contender of contenders) {
+      const started = await start(contender)
+      if ('why' in started) note(`${contender.name}: ${started.why}`)
+      else running.push(started)
+    }
+    for (let round = 0; round < warmups + rounds; round++)
+      for (const one of running) {
+        if (one.broken !== null) continue
+        const answer = await one.ask()
+        if (typeof answer?.ms !== 'number') one.broken = answer?.failed ?? 'it ended'
+        else if (round >= warmups) one.ms.push(answer.ms)
+      }
+    const measured: Measured[] = []
+    for (const { contender, device, ms, broken, end } of running) {
+      if (broken !== null) note(`${contender.name} broke off: ${broken}`)
+      else measured.push({ name: contender.name, device, ms, ...(await end()) })
+    }
+    return measured
+  } finally {
+    for (const { child } of running) child.kill()
+  }
+}
+
+type Answer = { ready?: string; ms?: number; peakBytes?: number; cost?: Cost | null; failed?: string }
+type Running = {
+  contender: Contender
+  child: ChildProcess
+  device: string
+  ms: number[]
+  /** Why it cannot go on. */
+  broken: string | null
+  ask(): Promise<Answer | null>
+  end(): Promise<{ peakBytes: number; cost: Cost | null }>
+}
+
+async function start(contender: Contender): Promise<Running | { why: string }> {
+  const [program, ...args] = contender.command
+  const child = spawn(program, args, {
+    env: { ...process.env, ...contender.env },
+    stdio: ['pipe', 'pipe', process.env.GVX_BENCH_DEBUG ? 'inherit' : 'ignore'],
+  })
+  child.stdin.on('error', () => {}) // of a process that has ended: its exit says so
+  const lines = createInterface({ input: child.stdout })
+  const ready = await answer(child, lines)
+  if (!ready?.ready) return { why: ready?.failed ?? 'it does not start' }
+  return {
+    contender,
+    child,
+    device: ready.ready,
+    ms: [],
+    broken: null,
+    ask: () => {
+      child.stdin.write('\n')
+      return answer(child, lines)
+    },
+    end: async () => {
+      child.stdin.end()
+      const last = await answer(child, lines)
+      return { peakBytes: last?.peakBytes ?? Number.NaN, cost: last?.cost ?? null }
+    },
+  }
+}
+
+/** The next line as JSON, or null when the process has ended. */
+function answer(child: ChildProcess, lines: Interface): Promise<Answer | null> {
+  return new Promise((resolve) => {
+    const done = (value: Answer | null) => {
+      lines.off('line', onLine)
+      child.off('exit', onExit)
+      child.off('error', onExit)
+      resolve(value)
+    }
+    const onLine = (line: string) => {
+      if (line.startsWith('{')) done(JSON.parse(line) as Answer)
+    }
+    const onExit = () => done(null)
+    if (child.exitCode !== null) return resolve(null)
+    lines.on('line', onLine)
+    child.once('exit', onExit)
+    child.once('error', onExit)
+  })
+}
+
+export function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}

@@ -1,0 +1,73 @@
+import { createInterface } from 'node:readline'
+import { nativeBackend } from '../backends/native/current.ts'
+import { type KernelCost, profiled } from '../backends/native/profile.ts'
+import { messageOf } from '../core/errors.ts'
+import { type BackendName, openBackend } from '../tensor/index.ts'
+import { sizeNamed } from './sizes.ts'
+import { evaluationStep, type Kind, type Step, trainingStep } from './steps.ts'
+
+/**
+ * One backend in a process of its own: `worker.ts JOB` where JOB is JSON. It says `{ready}`, then answers every line it
+ * reads by one step and its milliseconds, and the end of its input by its peak memory and, where the backend can tell,
+ * by what a step costs and what the machine could do. bench/peers/torch_step.py speaks the same way, so that the two can
+ * take turns.
+ */
+export type Job = {
+  kind: Kind
+  size: string
+  backend: BackendName
+  threads: number
+  batch: number
+  /** Steps that are looked into at the end, of which the fastest counts. */
+  profiledSteps: number
+}
+
+/** What one step costs, and the ceilings of the machine. */
+export type Cost = {
+  /** Of the step that was looked into. */
+  milliseconds: number
+  kernels: KernelCost[]
+  /** Of the calling thread: in the kernels and around them in C++. The rest is JavaScript. */
+  insideSeconds: number
+  /** Operations a second of one core in registers alone. */
+  fmaPeak: number
+  /** Bytes a second to and from memory. */
+  memoryBandwidth: number
+}
+
+try {
+  const job = JSON.parse(process.argv[2]) as Job
+  const size = sizeNamed(job.size)
+  const { device } = await openBackend(job)
+  const step = job.kind === 'train' ? trainingStep(size, job.batch) : evaluationStep(size, job.batch)
+  say({ ready: device })
+  let fmaPeak = 0
+  for await (const _ of createInterface({ input: process.stdin })) {
+    const start = performance.now()
+    await step()
+    say({ ms: performance.now() - start })
+    // beside the steps, so that both see the same machine; 3 ms each
+    fmaPeak = Math.max(fmaPeak, nativeBackend()?.addon.fmaPeak() ?? 0)
+  }
+  const peakBytes = process.resourceUsage().maxRSS * 1024
+  say({ peakBytes, cost: await costOf(step, job.profiledSteps, fmaPeak) })
+} catch (error) {
+  say({ failed: messageOf(error) })
+}
+
+async function costOf(step: Step, times: number, fmaPeak: number): Promise<Cost | null> {
+  const addon = nativeBackend()?.addon
+  if (!addon) return null
+  let best: Omit<Cost, 'fmaPeak' | 'memoryBandwidth'> | null = null
+  for (let i = 0; i < times; i++) {
+    const start = performance.now()
+    const profile = await profiled(addon, step)
+    const milliseconds = performance.now() - start
+    if (!best || milliseconds < best.milliseconds) best = { milliseconds, ...profile }
+  }
+  return best && { ...best, fmaPeak, memoryBandwidth: addon.memoryBandwidth() }
+}
+
+function say(message: object) {
+  process.stdout.write(`${JSON.stringify(message)}\n`)
+}
