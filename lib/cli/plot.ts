@@ -4,22 +4,44 @@ import sharp from 'sharp'
 import { EXIT, UserError } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
 import { decodeImage } from '../data/image.ts'
+import { openSegmentationSet } from '../data/segmentation-set.ts'
 import { encodePng } from '../eval/canvas.ts'
+import { addImage, emptyMatrix, rowsOfMatrix } from '../eval/confusion-matrix.ts'
+import { evaluateSegmentation } from '../eval/evaluate.ts'
 import { filmStrip } from '../eval/picture.ts'
 import { runsFolder } from '../run/folder.ts'
 import { resolveRunName } from '../store/names.ts'
 import type { Store } from '../store/open.ts'
 import { getRun, seriesOf, summariesOf } from '../store/runs.ts'
-import { defineCommand } from './command.ts'
+import { tf } from '../tensor/index.ts'
+import { type Context, defineCommand, withSet } from './command.ts'
+import { percent } from './format.ts'
 import { lineChart } from './line-chart.ts'
+import { matrixChart } from './matrix-chart.ts'
+import { loadModelOfRun } from './model-of-run.ts'
+import { reportProgress } from './progress.ts'
 
-type Args = { runs: string[]; metric: string; out: string; log?: boolean; samples?: boolean }
-type Plotted = { file: string; curves: number }
+type Args = {
+  runs: string[]
+  metric: string
+  out: string
+  log?: boolean
+  samples?: boolean
+  confusion?: boolean
+  limit: number
+  set: string[]
+}
+type Plotted = {
+  file: string
+  curves: number
+  /** Pixels by class of the mask (rows) and predicted class (columns), where that was drawn. */
+  confusion?: { run: string; classNames: string[]; images: number; mIoU: number; pixels: number[][] }
+}
 
 export default defineCommand<Args, Plotted>({
   kind: 'plot',
   builder: (y) =>
-    y
+    withSet(y)
       .positional('runs', {
         type: 'string',
         array: true,
@@ -34,9 +56,16 @@ export default defineCommand<Args, Plotted>({
       })
       .option('out', { alias: 'o', type: 'string', demandOption: true, describe: 'File to write: .svg or .png' })
       .option('log', { type: 'boolean', describe: 'Logarithmic y axis' })
-      .option('samples', { type: 'boolean', describe: 'Film strip of how the groups of one run emerged (.png)' }),
-  async run(args, { home, store: open }) {
-    const store = await open()
+      .option('samples', { type: 'boolean', describe: 'Film strip of how the groups of one run emerged (.png)' })
+      .option('confusion', {
+        type: 'boolean',
+        describe: 'Which class was taken for which: segments the images of the run’s evaluation anew',
+      })
+      .option('limit', { type: 'number', default: 0, describe: 'With --confusion: only so many images, spread evenly' })
+      .conflicts('samples', 'confusion'),
+  async run(args, context) {
+    const { home } = context
+    const store = await context.store()
     const ids = args.runs.map((name) => resolveRunName(store, name))
     const format = extname(args.out).toLowerCase()
     if (args.samples) {
@@ -48,18 +77,59 @@ export default defineCommand<Args, Plotted>({
     }
     if (format !== '.svg' && format !== '.png')
       throw new UserError(`${printable(args.out)}: expected a file that ends with .svg or .png.`)
+    if (args.confusion) {
+      if (ids.length > 1)
+        throw new UserError('--confusion draws one run.', { hint: 'gvx plot run1 --confusion -o f.svg' })
+      return drawConfusion(args, context)
+    }
     const lines = ids.map((id) => {
       const { steps, values } = seriesOf(store, id, args.metric, { maxPoints: 2000 })
       return { name: `run${id} ${getRun(store, id).label}`, x: steps, y: values }
     })
     if (lines.every(({ x }) => x.length === 0)) throw noPoints(store, ids, args.metric)
     const chart = lineChart(lines, { title: args.metric, xLabel: 'step', log: args.log, outlined: format === '.png' })
-    if (format === '.svg') writeFileSync(args.out, chart)
-    else await sharp(Buffer.from(chart), { density: 144 }).png().toFile(args.out)
+    await writeChart(chart, args.out)
     return { file: args.out, curves: lines.length }
   },
-  print: ({ file }, out) => out.line(printable(file)),
+  print: ({ file }, out) => out.table({ columns: [{ name: 'file' }], rows: [[file]] }),
 })
+
+async function writeChart(chart: string, file: string): Promise<void> {
+  if (extname(file).toLowerCase() === '.svg') writeFileSync(file, chart)
+  else await sharp(Buffer.from(chart), { density: 144 }).png().toFile(file)
+}
+
+/** The counts that are kept of an evaluation say how much of a class was found, not what the rest was taken for. */
+async function drawConfusion({ runs: [name], set: sets, limit, out }: Args, context: Context): Promise<Plotted> {
+  const { run, config, params } = await loadModelOfRun(name, sets, undefined, context)
+  try {
+    const set = await openSegmentationSet({ ...config.eval.voc, home: context.home, scenes: config.data.scenes })
+    const matrix = emptyMatrix(set.classNames.length)
+    const places = new Map(set.ids.map((id, index) => [id, index]))
+    const { values, images } = await evaluateSegmentation({
+      params,
+      config,
+      set,
+      purpose: 'final',
+      limit,
+      signal: context.signal,
+      onProgress: reportProgress(`segmenting by ${run.identity.id}`, 'images', context),
+      onLabels: async (id, labels) => addImage(matrix, labels, (await set.read(places.get(id)!)).mask.data),
+    })
+    const { counts, shares } = rowsOfMatrix(matrix)
+    const chart = matrixChart(shares, set.classNames, {
+      title: `${run.identity.id} ${run.identity.label}: percent of the pixels of each class, ${set.name} ${set.split}, ${images} images, mIoU ${percent(values.mIoU)}`,
+      rows: 'mask',
+      columns: 'predicted',
+      outlined: extname(out).toLowerCase() === '.png',
+    })
+    await writeChart(chart, out)
+    const confusion = { run: run.identity.id, classNames: set.classNames, images, mIoU: values.mIoU, pixels: counts }
+    return { file: out, curves: 0, confusion }
+  } finally {
+    tf.dispose(params)
+  }
+}
 
 /** One row a moment: the picture of the first sample, which is the same image every time. */
 async function drawFilm(runDir: string, file: string): Promise<Plotted> {

@@ -206,3 +206,21 @@ test('curves are drawn as SVG and PNG; a metric nobody measured is an error that
   await plot({ out: join(home, 'film.png'), samples: true })
   expect(existsSync(join(home, 'film.png'))).toBe(true)
 })
+
+test('plot --confusion draws which class was taken for which, and its diagonal is what was found', async () => {
+  const svg = join(home, 'confusion.svg')
+  const args = { runs: ['run1'], metric: 'train/loss', out: svg, confusion: true, limit: 0, set: [] }
+  const { confusion } = await plotCommand.run(args as never, context)
+  const { classNames, images, pixels, mIoU } = confusion!
+  expect([images, classNames.length, pixels.length]).toEqual([6, 13, 13])
+  const row = (c: number) => pixels[c].reduce((a, b) => a + b, 0)
+  const column = (c: number) => pixels.reduce((sum, values) => sum + values[c], 0)
+  const iou = classNames
+    .map((_, c) => pixels[c][c] / (row(c) + column(c) - pixels[c][c]))
+    .filter((v) => !Number.isNaN(v))
+  expect(iou.reduce((a, b) => a + b, 0) / iou.length).toBeCloseTo(mIoU, 12)
+  const drawn = readFileSync(svg, 'utf8')
+  for (const name of classNames) expect(drawn.split(`>${name}<`)).toHaveLength(3) // once beside a row, once above a column
+  expect(drawn.match(/<rect /g)).toHaveLength(1 + 13 * 13 + 13)
+  await expect(plotCommand.run({ ...args, runs: ['run1', 'run1'] } as never, context)).rejects.toThrow(/draws one run/)
+})
