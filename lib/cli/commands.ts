@@ -36,7 +36,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { usage: 'eval <runs..>', describe: 'Evaluate runs on a data set', load: () => import('./eval.ts') },
   { usage: 'segment <images..>', describe: 'Segment images with a run', load: () => import('./segment.ts') },
-  { usage: 'plot <runs..>', describe: 'Draw curves or a film of the groups', load: () => import('./plot.ts') },
+  {
+    usage: 'plot <runs..>',
+    describe: 'Draw curves, a confusion matrix or a film of the groups',
+    load: () => import('./plot.ts'),
+  },
   {
     usage: 'metrics',
     describe: 'mIoU and boundary IoU of a folder of predicted masks',
