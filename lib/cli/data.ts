@@ -44,7 +44,7 @@ export default defineCommand<Args, Done>({
         choices: ACTIONS,
         demandOption: true,
         describe:
-          'make scenes · check SHARDS|DIR: read everything · show SHARDS|DIR: a contact sheet · bench [SHARDS]: speed of the stream · pack IMAGES: write shards · index SHARDS · download voc2012',
+          'make scenes · check SHARDS|DIR: read everything · show SHARDS|DIR: a contact sheet · bench [SHARDS]: speed of the stream · pack IMAGES: write shards · index SHARDS · download voc2012|coco2017|coco2017-captions',
       })
       .positional('paths', {
         type: 'string',
@@ -215,16 +215,16 @@ async function index(args: Args, context: Context): Promise<Done> {
 }
 
 async function download(args: Args, context: Context): Promise<Done> {
-  const { ARCHIVES, downloadDataset } = await import('../data/download.ts')
+  const { DATASETS, downloadDataset } = await import('../data/download.ts')
   const [name] = args.paths
-  const archive = Object.hasOwn(ARCHIVES, name ?? '') ? ARCHIVES[name] : null
-  if (!archive)
+  const dataset = Object.hasOwn(DATASETS, name ?? '') ? DATASETS[name] : null
+  if (!dataset)
     throw new UserError(`there is no data set ${printable(name ?? '')} to download.`, {
-      hint: `gvx knows: ${Object.keys(ARCHIVES).join(', ')}`,
+      hint: `gvx knows: ${Object.keys(DATASETS).join(', ')}`,
     })
   const onProgress = reportProgress(name, 'bytes', context)
   const dir = resolve(args.out ?? join(context.home, 'data'))
-  return { action: 'download', dir: await downloadDataset({ archive, dir, onProgress, signal: context.signal }) }
+  return { action: 'download', dir: await downloadDataset({ dataset, dir, onProgress, signal: context.signal }) }
 }
 
 function requirePaths({ action, paths }: Args): string[] {

@@ -99,3 +99,57 @@ export async function readSteps(config: Config, home: string, startStep: number,
     await stream.close()
   }
 }
+
+/**
+ * A zip archive, deflated unless `stored`. `wide` writes the records of zip64 as an archive beyond 4 GB has them; `claim`
+ * is the size that the table of contents says of each member.
+ */
+export function zipOf(
+  members: [name: string, content: string][],
+  { stored = false, wide = false, claim }: { stored?: boolean; wide?: boolean; claim?: number } = {},
+): Buffer {
+  const parts: Buffer[] = []
+  const directory: Buffer[] = []
+  let at = 0
+  for (const [name, text] of members) {
+    const content = Buffer.from(text)
+    const packed = stored ? content : zlib.deflateRawSync(content)
+    const header = Buffer.alloc(30)
+    header.writeUInt32LE(0x04034b50, 0)
+    header.writeUInt16LE(name.length, 26)
+    const extra = Buffer.alloc(wide ? 28 : 0)
+    const entry = Buffer.alloc(46)
+    entry.writeUInt32LE(0x02014b50, 0)
+    entry.writeUInt16LE(stored ? 0 : 8, 10)
+    entry.writeUInt32LE(zlib.crc32(content), 16)
+    entry.writeUInt16LE(name.length, 28)
+    entry.writeUInt16LE(extra.length, 30)
+    const sizes = [claim ?? content.length, packed.length, at]
+    for (const [i, field] of [24, 20, 42].entries()) entry.writeUInt32LE(wide ? 0xffffffff : sizes[i], field)
+    if (wide) {
+      extra.writeUInt16LE(1, 0)
+      extra.writeUInt16LE(24, 2)
+      for (const [i, value] of sizes.entries()) extra.writeBigUInt64LE(BigInt(value), 4 + 8 * i)
+    }
+    parts.push(header, Buffer.from(name), packed)
+    directory.push(entry, Buffer.from(name), extra)
+    at += 30 + name.length + packed.length
+  }
+  const size = directory.reduce((sum, part) => sum + part.length, 0)
+  const end = Buffer.alloc(22)
+  end.writeUInt32LE(0x06054b50, 0)
+  end.writeUInt16LE(wide ? 0xffff : members.length, 10)
+  end.writeUInt32LE(wide ? 0xffffffff : size, 12)
+  end.writeUInt32LE(wide ? 0xffffffff : at, 16)
+  return Buffer.concat([...parts, ...directory, ...(wide ? wideEnd(members.length, size, at) : []), end])
+}
+
+function wideEnd(count: number, size: number, offset: number): Buffer[] {
+  const record = Buffer.alloc(56)
+  record.writeUInt32LE(0x06064b50, 0)
+  for (const [i, value] of [count, size, offset].entries()) record.writeBigUInt64LE(BigInt(value), 32 + 8 * i)
+  const locator = Buffer.alloc(20)
+  locator.writeUInt32LE(0x07064b50, 0)
+  locator.writeBigUInt64LE(BigInt(offset + size), 8)
+  return [record, locator]
+}
