@@ -7,13 +7,13 @@ import { decodeImage } from '../data/image.ts'
 import { encodeMaskPng } from '../data/png.ts'
 import { openSegmentationSet } from '../data/segmentation-set.ts'
 import { type Canvas, encodePng } from '../eval/canvas.ts'
-import { type ColourDepth, halfBlocks } from '../eval/half-blocks.ts'
-import { drawPicture, paintRegions } from '../eval/picture.ts'
+import { drawPicture, type Picture, paintRegions } from '../eval/picture.ts'
 import { pictureOf } from '../eval/samples.ts'
 import { openSegmenter } from '../eval/segmenter.ts'
 import { type Cell, type Context, defineCommand, withSet } from './command.ts'
 import { percent } from './format.ts'
 import { loadModelOfRun, type ModelOfRun } from './model-of-run.ts'
+import { colourDepth, type PictureMode, pictureLines, pictureMode } from './terminal-picture.ts'
 
 type Args = {
   images: string[]
@@ -33,7 +33,11 @@ type SegmentedImage = {
   classes: { name: string; share: number }[]
 }
 
-type Shown = SegmentedImage & { canvas: Canvas }
+/** `lines` are the picture as the terminal shows it. */
+type Shown = SegmentedImage & { lines: string[] }
+
+/** Lines of the terminal that a picture takes at most. */
+const LINES = 24
 
 export default defineCommand<Args, { run: string; images: Shown[] }>({
   kind: 'segmentations',
@@ -52,6 +56,8 @@ export default defineCommand<Args, { run: string; images: Shown[] }>({
     const { classNames, background } = await classesOf(args.classes, model, context)
     const segmenter = await openSegmenter(model.params, model.config, classNames, background)
     if (args.out !== undefined) mkdirSync(args.out, { recursive: true })
+    const mode = await pictureMode(process.stdin, process.stdout, process.env)
+    const columns = Math.max(1, (process.stdout.columns || 80) - 1)
     const images: Shown[] = []
     for (const file of args.images) {
       context.signal.throwIfAborted()
@@ -64,23 +70,23 @@ export default defineCommand<Args, { run: string; images: Shown[] }>({
         writeFileSync(path, bytes)
         return path
       }
+      const drawn = drawPicture(picture)
       images.push({
         image: file,
-        picture: write('', encodePng(drawPicture(picture))),
+        picture: write('', encodePng(drawn)),
         labels: write('-labels', encodeMaskPng(picture.labels, image.width, image.height)),
         classes: sharesOf(picture.labels, classNames),
-        canvas: paintRegions(image, picture.labels, (c) => picture.colours[c]),
+        lines: mode === 'none' ? [] : await linesOf(mode, columns, drawn, picture),
       })
     }
     return { run: model.run.identity.id, images }
   },
-  json: ({ run, images }) => ({ run, images: images.map(({ canvas: _, ...rest }) => rest) }),
+  json: ({ run, images }) => ({ run, images: images.map(({ lines: _, ...rest }) => rest) }),
   print({ images }, out) {
-    const depth = colourDepth()
-    for (const { canvas, image } of images) {
-      if (!process.stdout.isTTY || depth === 'none') break
+    for (const { lines, image } of images) {
+      if (lines.length === 0) continue
       out.line(printable(image))
-      for (const line of halfBlocks(canvas, Math.min(out.width, 80) - 1, 24, depth)) out.line(line)
+      for (const line of lines) out.line(line)
     }
     out.table({
       columns: [{ name: 'image', weight: 5 }, { name: 'classes', weight: 9 }, { name: 'picture' }],
@@ -92,6 +98,19 @@ export default defineCommand<Args, { run: string; images: Shown[] }>({
     })
   },
 })
+
+/** Where pixels are shown, the whole picture; as half blocks the labels over the image, all that can be made out. */
+function linesOf(
+  mode: Exclude<PictureMode, 'none'>,
+  columns: number,
+  drawn: Canvas,
+  { image, labels, colours }: Picture,
+): Promise<string[]> {
+  const depth = colourDepth(process.env)
+  if (mode !== 'blocks') return pictureLines(drawn, mode, { columns, lines: LINES, depth })
+  const labelled = paintRegions(image, labels, (c) => colours[c])
+  return pictureLines(labelled, mode, { columns: Math.min(columns, 79), lines: LINES, depth })
+}
 
 /** The classes that were asked for, or those the run is evaluated on. */
 async function classesOf(
@@ -127,10 +146,4 @@ function sharesOf(labels: Uint8Array, classNames: readonly string[]): { name: st
     .map((name, c) => ({ name, share: areas[c] / labels.length }))
     .filter(({ share }) => share > 0)
     .sort((a, b) => b.share - a.share)
-}
-
-function colourDepth(): ColourDepth {
-  const { NO_COLOR, COLORTERM, TERM } = process.env
-  if (NO_COLOR || TERM === 'dumb') return 'none'
-  return /truecolor|24bit/.test(COLORTERM ?? '') ? 'true' : '256'
 }

@@ -1,4 +1,4 @@
-import type { Canvas } from './canvas.ts'
+import { type Canvas, shrink } from './canvas.ts'
 
 /** How many colours a terminal shows: 24 bits, the palette of 256, or none. */
 export type ColourDepth = 'true' | '256' | 'none'
@@ -59,28 +59,4 @@ function cube([r, g, b]: Pixel): number {
 function pixel({ width, data }: Canvas, x: number, y: number): Pixel {
   const at = 3 * (y * width + x)
   return [data[at], data[at + 1], data[at + 2]]
-}
-
-/** Mean over the area of each new pixel. */
-function shrink(canvas: Canvas, width: number, height: number): Canvas {
-  const data = new Uint8Array(width * height * 3)
-  for (let y = 0; y < height; y++) {
-    const [top, bottom] = span(y, height, canvas.height)
-    for (let x = 0; x < width; x++) {
-      const [left, right] = span(x, width, canvas.width)
-      for (let c = 0; c < 3; c++) {
-        let sum = 0
-        for (let row = top; row < bottom; row++)
-          for (let column = left; column < right; column++) sum += canvas.data[3 * (row * canvas.width + column) + c]
-        data[3 * (y * width + x) + c] = Math.round(sum / ((bottom - top) * (right - left)))
-      }
-    }
-  }
-  return { width, height, data }
-}
-
-/** The pixels of `from` that the i-th of `to` stands for; at least one. */
-function span(i: number, to: number, from: number): [first: number, end: number] {
-  const first = Math.min(from - 1, Math.floor((i * from) / to))
-  return [first, Math.max(first + 1, Math.min(from, Math.floor(((i + 1) * from) / to)))]
 }
