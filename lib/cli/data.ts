@@ -33,7 +33,7 @@ type Done =
   | { action: 'show'; file: string; samples: Shown[] }
   | ({ action: 'bench'; train: string; batchSize: number; imageSize: number; workers: number } & StreamSpeed)
   | { action: 'pack'; dir: string; shards: number; samples: number; missing: string[] }
-  | { action: 'index'; shards: number; samples: number; faults: number }
+  | { action: 'index'; shards: number; samples: number; faults: number; captions: number; nounTags: string }
   | { action: 'download'; dir: string }
 
 export default defineCommand<Args, Done>({
@@ -44,7 +44,7 @@ export default defineCommand<Args, Done>({
         choices: ACTIONS,
         demandOption: true,
         describe:
-          'make scenes · check SHARDS|DIR: read everything · show SHARDS|DIR: a contact sheet · bench [SHARDS]: speed of the stream · pack IMAGES: write shards · index SHARDS · download voc2012|coco2017|coco2017-captions',
+          'make scenes · check SHARDS|DIR: read everything · show SHARDS|DIR: a contact sheet · bench [SHARDS]: speed of the stream · pack IMAGES: write shards · index SHARDS: find the nouns once · download voc2012|coco2017|coco2017-captions',
       })
       .positional('paths', {
         type: 'string',
@@ -85,7 +85,9 @@ export default defineCommand<Args, Done>({
     else if (done.action === 'show') printShow(done.file, done.samples, out)
     else if (done.action === 'bench') printBench(done, out)
     else if (done.action === 'index')
-      out.line(`${plural(done.shards, 'shard')}, ${plural(done.samples, 'sample')}, ${plural(done.faults, 'fault')}`)
+      out.line(
+        `${plural(done.shards, 'shard')}, ${plural(done.samples, 'sample')}, ${plural(done.faults, 'fault')}; nouns of ${plural(done.captions, 'caption')} (${done.nounTags}) are kept next to the shards`,
+      )
     else if (done.action === 'download') out.line(done.dir)
     else {
       out.line(`${done.dir}: ${plural(done.samples, 'sample')} in ${plural(done.shards, 'shard')}`)
@@ -201,17 +203,19 @@ async function index(args: Args, context: Context): Promise<Done> {
   requirePaths(args)
   const { expandShards } = await import('../data/shard-paths.ts')
   const { loadShardIndex } = await import('../data/shard-index.ts')
+  const { writeNounCache } = await import('../data/noun-cache.ts')
   const files = args.paths.flatMap(expandShards)
+  const { nounTags } = configFor(args).data
   const progress = reportProgress('index', 'shards', context)
-  let samples = 0
-  let faults = 0
+  const found = { samples: 0, faults: 0, captions: 0 }
   for (const [i, file] of files.entries()) {
-    const found = loadShardIndex(file, join(context.home, 'data', 'index'))
-    samples += found.samples.length
-    faults += found.faults.length
+    const index = loadShardIndex(file, join(context.home, 'data', 'index'))
+    found.samples += index.samples.length
+    found.faults += index.faults.length
+    found.captions += writeNounCache(file, nounTags, index)
     progress(i + 1, files.length)
   }
-  return { action: 'index', shards: files.length, samples, faults }
+  return { action: 'index', shards: files.length, nounTags, ...found }
 }
 
 async function download(args: Args, context: Context): Promise<Done> {
@@ -269,7 +273,7 @@ function printBench(done: Extract<Done, { action: 'bench' }>, out: Out): void {
   out.line(
     `${done.cpuSecondsPerThousand.toFixed(2)} processor seconds a thousand images; first batch after ${done.firstBatchSeconds.toFixed(1)} s`,
   )
-  out.line(`memory ${formatBytes(done.memory.early)} early, ${formatBytes(done.memory.end)} at the end`)
+  out.line(`memory by tenths: ${done.memory.tenths.map(formatBytes).join(', ')}`)
   const faults = Object.entries(done.faults).map(([kind, count]) => `${count} ${kind}`)
   if (faults.length > 0) out.line(`faults: ${faults.join(', ')}`)
 }

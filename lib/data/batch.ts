@@ -4,7 +4,7 @@ import { augmentationOf, augmentInto } from './augment.ts'
 import { drawCaption, readCaptions } from './captions.ts'
 import { type Fault, SampleError } from './fault.ts'
 import { decodeImage, type Image } from './image.ts'
-import { nounPrompts } from './nouns.ts'
+import { nounPrompts, nounsOf } from './nouns.ts'
 import { createOrder, type SampleRef } from './order.ts'
 import { orderOf, type StreamPlan } from './plan.ts'
 import { createShardPool } from './shard-pool.ts'
@@ -30,6 +30,7 @@ export function createBatchMaker(plan: StreamPlan, cacheBytes: number) {
   const pool = createShardPool(
     shards.map((shard) => shard.path),
     plan.indexDir,
+    { tags: nouns > 0 ? data.nounTags : null },
   )
   const tokenizer = loadTokenizer()
   const decoded = createPixelCache(cacheBytes)
@@ -67,7 +68,7 @@ export function createBatchMaker(plan: StreamPlan, cacheBytes: number) {
       if (!image) continue
       batch.keys[row] = pool.entry(ref.shard, ref.sample).key
       augmentInto(image, augmentation, randomStream(seed, 'augment', step, row), batch.images, row * imageLength)
-      writeTexts(texts, randomStream(seed, 'text', step, row), batch.tokens, row * textLength)
+      writeTexts(captionRef, texts, randomStream(seed, 'text', step, row), batch.tokens, row * textLength)
       return
     }
     throw new UserError(`${MAX_DRAWS} samples in a row could not be used at step ${step}.`, {
@@ -75,9 +76,16 @@ export function createBatchMaker(plan: StreamPlan, cacheBytes: number) {
     })
   }
 
-  function writeTexts(captions: string[], random: RandomStream, out: Int32Array, offset: number): void {
+  function writeTexts(
+    { shard, sample }: SampleRef,
+    captions: string[],
+    random: RandomStream,
+    out: Int32Array,
+    offset: number,
+  ): void {
     const caption = drawCaption(captions, random)
-    const prompts = nounPrompts(caption, nouns, data.nounTags, TEMPLATES[data.templates], random)
+    const known = nouns === 0 ? [] : (pool.nouns(shard, sample, caption) ?? nounsOf(caption, data.nounTags))
+    const prompts = nounPrompts(caption, known, nouns, TEMPLATES[data.templates], random)
     for (const [k, text] of [caption, ...prompts].entries())
       out.set(tokenizer.pad(text, contextLength), offset + k * contextLength)
   }

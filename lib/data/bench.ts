@@ -10,8 +10,8 @@ export type StreamSpeed = {
   firstBatchSeconds: number
   /** Processor seconds for a thousand images, all threads together. */
   cpuSecondsPerThousand: number
-  /** Resident memory in bytes when the first tenth was read, and at the end. */
-  memory: { early: number; end: number }
+  /** Resident memory in bytes when the first tenth was read, after each tenth, and at the end. */
+  memory: { early: number; tenths: number[]; end: number }
   faults: Record<string, number>
 }
 
@@ -31,12 +31,12 @@ export async function benchStream(
     const cpu = process.cpuUsage()
     const elapsed = () => (performance.now() - started) / 1000
     let images = 0
-    let early = 0
+    const tenths: number[] = []
     while (elapsed() < limit.seconds && images < limit.images && !signal.aborted) {
       await stream.next()
       images += config.train.batchSize
       const share = Math.max(elapsed() / limit.seconds, images / limit.images)
-      if (early === 0 && share > 0.1) early = process.memoryUsage.rss()
+      if (share >= (tenths.length + 1) / 10) tenths.push(process.memoryUsage.rss())
     }
     const seconds = elapsed()
     const { user, system } = process.cpuUsage(cpu)
@@ -46,7 +46,7 @@ export async function benchStream(
       imagesPerSecond: images / seconds,
       firstBatchSeconds: (started - opened) / 1000,
       cpuSecondsPerThousand: (user + system) / 1000 / images,
-      memory: { early, end: process.memoryUsage.rss() },
+      memory: { early: tenths[0] ?? 0, tenths, end: process.memoryUsage.rss() },
       faults: stream.faults(),
     }
   } finally {

@@ -105,7 +105,7 @@ function openShards(pattern: string, split: string, indexDir: string): Classific
   }
   const where = path.dirname(shards[0])
   const classNames = namesOfClasses([where, path.dirname(where)], null)
-  const pool = createShardPool(shards, indexDir, 'class')
+  const pool = createShardPool(shards, indexDir, { partner: 'class' })
   const texts = refs.map(({ shard, entry }) => pool.read(shard, entry.text!).toString('utf8').trim())
   const wrong = refs.filter((_, i) => !/^\d{1,5}$/.test(texts[i]) || Number(texts[i]) >= classNames.length)
   if (wrong.length > 0)

@@ -5,6 +5,9 @@ import { fillTemplate } from './templates.ts'
 /** What counts as a noun: the reference's list (it keeps verbs), nouns only, or nouns with their adjectives. */
 export type NounTags = 'reference' | 'nouns' | 'phrases'
 
+/** What finds the nouns; another version may find others. */
+export const TAGGER = 'wink-pos-tagger 2.2.2'
+
 type TaggedWord = { value: string; tag: string; pos: string }
 type Tagger = { tagSentence(text: string): TaggedWord[] }
 
@@ -65,14 +68,14 @@ function phrases(words: TaggedWord[]): string[] {
  */
 export function nounPrompts(
   caption: string,
+  nouns: readonly string[],
   count: number,
-  tags: NounTags,
   templates: readonly string[],
   random: RandomStream,
 ): string[] {
   if (count === 0) return []
   const prompts = random
-    .shuffle(nounsOf(caption, tags))
+    .shuffle(nouns)
     .slice(0, count)
     .map((noun) => fillTemplate(random.pick(templates), noun))
   while (prompts.length < count) prompts.push(caption)

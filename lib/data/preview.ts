@@ -49,13 +49,14 @@ export async function previewSamples(
       const values = new Float32Array(size * size * 3)
       augmentInto(before, augmentation, randomStream(plan.seed, 'augment', 0, row), values, 0)
       const { nounTags, templates } = plan.data
+      const nouns = nounsOf(caption, nounTags)
       found.push({
         key,
         before,
         after: denormalize(values, 0, size),
         caption,
-        nouns: nounsOf(caption, nounTags),
-        prompts: nounPrompts(caption, plan.nouns, nounTags, TEMPLATES[templates], words),
+        nouns,
+        prompts: nounPrompts(caption, nouns, plan.nouns, TEMPLATES[templates], words),
       })
     } catch (error) {
       if (!(error instanceof SampleError)) throw error

@@ -26,7 +26,7 @@ describe('nouns', () => {
 
 describe('noun prompts', () => {
   const prompts = (caption: string, count: number, seed = 0) =>
-    nounPrompts(caption, count, 'nouns', TEMPLATES.single, randomStream(seed))
+    nounPrompts(caption, nounsOf(caption, 'nouns'), count, TEMPLATES.single, randomStream(seed))
   it('are drawn without replacement', () => {
     for (let seed = 0; seed < 20; seed++) {
       const drawn = prompts('a cat, a dog and a bird', 3, seed)
