@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -14,19 +14,22 @@ import { listRuns, seriesOf } from '../lib/store/runs.ts'
 import { refresh } from '../lib/store/status.ts'
 
 /**
- * The store with many runs: `npx tsx bench/store.ts [--runs 500] [--steps 1000] [--metrics 20] [--json]`.
- * Writes the logs of runs that nobody trained, reads them in, and asks what the commands and the screen ask.
+ * The store with many runs: `npx tsx bench/store.ts [--runs 500] [--steps 1000] [--metrics 20] [--keep DIR] [--json]`.
+ * Writes the logs of runs that nobody trained, reads them in, and asks what the commands and the screen ask. With `--keep` the
+ * home stays, for bench/screen.ts.
  */
 const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '500' },
     steps: { type: 'string', default: '1000' },
     metrics: { type: 'string', default: '20' },
+    keep: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
 const [runs, steps, metrics] = [values.runs, values.steps, values.metrics].map(Number)
-const home = mkdtempSync(join(tmpdir(), 'gvx-bench-store-'))
+const home = values.keep ?? mkdtempSync(join(tmpdir(), 'gvx-bench-store-'))
+if (existsSync(join(home, 'runs'))) throw new Error(`${home} holds runs already`)
 try {
   for (let i = 0; i < runs; i++) writeRun(i)
   const store = openStore(home)
@@ -50,7 +53,7 @@ try {
     for (const [name, value] of Object.entries(results))
       console.log(`${name.padEnd(36)}${Number(value.toPrecision(4))}`)
 } finally {
-  rmSync(home, { recursive: true, force: true })
+  if (!values.keep) rmSync(home, { recursive: true, force: true })
 }
 
 /** Best of several, in ms. */

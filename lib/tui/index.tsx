@@ -1,17 +1,14 @@
 import { EventEmitter } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { render } from 'ink'
 import { messageOf } from '../core/errors.ts'
 import type { Observe } from '../core/updates.ts'
 import type { Canvas } from '../eval/canvas.ts'
 import { type ColourDepth, encodeLine } from './ansi.ts'
-import { App } from './app.tsx'
 import { wantsColour } from './can-show.ts'
 import { frameLines } from './frame.ts'
 import { guardTerminal, listenForSignals, suspend } from './guard.ts'
 import { createLab, type Lab } from './lab.ts'
-import type { Scene } from './screens/scene.ts'
 import { createSystemReader } from './system.ts'
 import { openTerminal } from './terminal.ts'
 import type { Intent, Outcome } from './view.ts'
@@ -86,27 +83,37 @@ export async function showScreen(options: ScreenOptions): Promise<Outcome> {
     // before the first frame: until then the terminal would echo what is typed into the middle of it
     if (stdin.isTTY) stdin.setRawMode(true)
     terminal.enter()
-    const paint = (scene: Scene) => {
+    const paint = () => {
       try {
-        terminal.paint(frameLines(scene).map((l) => encodeLine(l, depth)))
+        terminal.paint(frameLines(lab.scene()).map((l) => encodeLine(l, depth)))
       } catch (error) {
-        // Ink forgets what is thrown before somebody waits for its exit
         crash(error)
       }
     }
-    // debug: without it Ink waits for its exit to draw anything where CI is set
-    const ink = render(<App lab={lab} paint={paint} />, {
-      stdout: silentTerminal(),
-      stdin,
-      debug: true,
-      exitOnCtrlC: false,
-    })
-    ink.waitUntilExit().then(() => leave('done'), crash)
-    dispose.unshift(() => ink.unmount())
+    dispose.unshift(lab.onChange(paint))
+    paint()
+    // Loading Ink would take half of the time to the first frame, which needs nothing of it; keys wait in the terminal meanwhile.
+    const loaded = await Promise.race([left, loadInk().catch(crash)])
+    if (typeof loaded === 'object') {
+      const { render, Keyboard } = loaded
+      const ink = render(<Keyboard press={lab.press} />, {
+        stdout: silentTerminal(),
+        stdin,
+        debug: true, // it need not wait for its exit to draw, where CI is set
+        exitOnCtrlC: false,
+      })
+      ink.waitUntilExit().then(() => leave('done'), crash)
+      dispose.unshift(() => ink.unmount())
+    }
     return await left
   } finally {
     for (const undo of dispose) undo()
   }
+}
+
+async function loadInk() {
+  const [{ render }, { Keyboard }] = await Promise.all([import('ink'), import('./keyboard.tsx')])
+  return { render, Keyboard }
 }
 
 type Doing = { actions: ScreenActions; lab: Lab; leave: (outcome: Outcome) => void; suspend: () => void }

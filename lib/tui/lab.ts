@@ -160,7 +160,9 @@ export function createLab(options: LabOptions): Lab {
       listeners.add(listener)
       return () => {
         listeners.delete(listener)
-        if (listeners.size === 0 && drawing !== null) clearTimeout(drawing)
+        if (listeners.size > 0 || drawing === null) return
+        clearTimeout(drawing)
+        drawing = null
       }
     },
   }

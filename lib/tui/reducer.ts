@@ -1,7 +1,7 @@
 import type { EvalFinished, LoggedEvent, MetricValues } from '../core/events.ts'
 import { plural } from '../core/text.ts'
 import type { PlannedPoint, RunStatus, Update } from '../core/updates.ts'
-import { addPoints, cutSeries, EMPTY_SERIES, type Point, type Series } from './series.ts'
+import { addPoints, cutSeries, EMPTY_SERIES, type Point, SERIES_CAP, type Series } from './series.ts'
 
 /**
  * What the screen and the plain printer know: a pure fold of the stream of updates, in bounded memory.
@@ -62,6 +62,7 @@ export type LogLine = { time: number; level: 'info' | 'warning' | 'error'; text:
 
 export const LOG_CAP = 400
 const PACE_CAP = 64
+const MANY_RUNS = 100
 const SAMPLES_CAP = 32
 
 export const EMPTY_STATE: LabState = {
@@ -93,7 +94,7 @@ export function reduce(state: LabState, update: Update): LabState {
       return { ...run, points, preparing: null }
     }
     case 'run.events':
-      return changeRun(state, update.run, (run) => addEvents(run, update.events))
+      return changeRun(state, update.run, (run) => addEvents(run, update.events, bucketsFor(state.runs.size)))
     case 'run.status':
       return changeRun(state, update.run, (run) => ({ ...run, status: update.status, reason: update.reason }))
     case 'message':
@@ -144,8 +145,11 @@ function newRun(name: string, points: readonly PlannedPoint[]): RunState {
   }
 }
 
+/** Where there are hundreds of runs, few are looked at closely: a quarter of the buckets is a quarter of the memory. */
+const bucketsFor = (runs: number): number => (runs > MANY_RUNS ? SERIES_CAP / 4 : SERIES_CAP)
+
 /** A whole batch at once: points are collected by metric, so that a long history is copied once and not once an event. */
-function addEvents(run: RunState, events: readonly LoggedEvent[]): RunState {
+function addEvents(run: RunState, events: readonly LoggedEvent[], buckets: number): RunState {
   const pending = new Map<string, Point[]>()
   const collect = (name: string, point: Point) => {
     const points = pending.get(name)
@@ -154,7 +158,7 @@ function addEvents(run: RunState, events: readonly LoggedEvent[]): RunState {
   }
   const flush = (into: RunState): RunState => {
     const series = { ...into.series }
-    for (const [name, points] of pending) series[name] = addPoints(series[name] ?? EMPTY_SERIES, points)
+    for (const [name, points] of pending) series[name] = addPoints(series[name] ?? EMPTY_SERIES, points, buckets)
     pending.clear()
     return { ...into, series }
   }

@@ -22,7 +22,7 @@ export type Series = {
 export type Point = { step: number; time: number; value: number }
 
 /** Buckets of a series: more than twice the dots of a 200-column chart. */
-const SERIES_CAP = 512
+export const SERIES_CAP = 512
 
 export const EMPTY_SERIES: Series = {
   span: 1,

@@ -1,3 +1,4 @@
+import type { RunStatus } from '../core/updates.ts'
 import { type Action, actionOf, KEYS, SCREENS, type Screen } from './keys.ts'
 
 /** Where the reader is and how things are drawn: a pure fold of keys. What has to happen outside comes out as an intent. */
@@ -46,7 +47,7 @@ export type Intent =
 
 /** What a key may depend on besides the view. `rows` are the visible ones in their order. */
 export type ViewContext = {
-  rows: readonly { id: string; runName: string | null }[]
+  rows: readonly { id: string; runName: string | null; status: RunStatus }[]
   /** Something is running or queued: leaving has to ask. */
   busy: boolean
   page: number
@@ -150,9 +151,13 @@ export const commandsFor = (text: string) =>
     `${b.help} ${b.action}`.toLowerCase().includes(text.trim().toLowerCase()),
   )
 
-/** The row that actions go to: the selected one, else the first. */
-export function selectedRow<T extends { id: string }>(rows: readonly T[], selected: string | null): T | null {
-  return rows.find((row) => row.id === selected) ?? rows[0] ?? null
+/** The row that actions go to: the selected one, else the first at work, else the first. */
+export function selectedRow<T extends { id: string; status: RunStatus }>(
+  rows: readonly T[],
+  selected: string | null,
+): T | null {
+  const atWork = ({ status }: T) => status === 'running' || status === 'starting'
+  return rows.find((row) => row.id === selected) ?? rows.find(atWork) ?? rows[0] ?? null
 }
 
 function act(view: View, action: Action, context: ViewContext): Step {

@@ -17,6 +17,29 @@ const HISTORY = [
   evaluation(1000, NOON + 150_000, 0.4, 'final'),
 ]
 
+test('among hundreds of runs each keeps fewer points of its curves, and no spike is lost', () => {
+  const crowd = Array.from(
+    { length: 101 },
+    (_, i): Update => ({
+      type: 'run.attached',
+      key: `k${i}`,
+      run: `other${i}`,
+      resumedFrom: 0,
+    }),
+  )
+  const spike: LoggedEvent[] = Array.from({ length: 600 }, (_, i) => ({
+    type: 'metric',
+    t: NOON + i,
+    step: i + 1,
+    values: { 'train/loss': i === 333 ? 99 : 1 },
+  }))
+  const alone = fold([ofRun(spike)]).runs.get('run9')!.series['train/loss']
+  const among = fold([...crowd, ofRun(spike)]).runs.get('run9')!.series['train/loss']
+  expect(alone.step.length).toBeGreaterThan(128)
+  expect(among.step.length).toBeLessThanOrEqual(128)
+  expect(Math.max(...among.max)).toBe(99)
+})
+
 test('any batching of the events gives the same state', () => {
   const whole = fold([ofRun(HISTORY)])
   fc.assert(

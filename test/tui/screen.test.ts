@@ -40,6 +40,8 @@ describe.each([
     await until('? help')
     expect(frame().join('\n')).toMatchSnapshot('board')
     expect(frame().at(-1)).toBe('')
+    type('kk')
+    await until(/▸.*one-stage +1/)
     type('jj')
     await until(/▸.*two-stage/)
     type('\r')
@@ -116,9 +118,9 @@ test('an order to a run is asked for, given and told', async () => {
   const { until, type } = show(80, 24)
   await until('? help')
   type('X')
-  await until('stop run3 after the step in hand?')
+  await until('stop run2 after the step in hand?')
   type('y')
-  await until('stop run3: done')
+  await until('stop run2: done')
 })
 
 test('after kill -9 of the screen the next program on the terminal puts it right', async () => {

@@ -1,9 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import type { RunStatus } from '../../lib/core/updates.ts'
 import { KEYS } from '../../lib/tui/keys.ts'
-import { type Intent, pressKey, START_VIEW, type View } from '../../lib/tui/view.ts'
+import { type Intent, pressKey, START_VIEW, selectedRow, type View } from '../../lib/tui/view.ts'
 
-const ROWS = ['a', 'b', 'c'].map((id) => ({ id, runName: id === 'c' ? null : `run-${id}` }))
+const ROWS = ['a', 'b', 'c'].map((id) => ({
+  id,
+  runName: id === 'c' ? null : `run-${id}`,
+  status: 'queued' as RunStatus,
+}))
 
 function press(keys: string, busy = true): { view: View; intents: Intent[]; typed: string } {
   let view = START_VIEW
@@ -22,6 +27,14 @@ test('j and k move and stop at the ends', () => {
   expect(press('j').view.selected).toBe('b')
   expect(press('j j j j').view.selected).toBe('c')
   expect(press('j k k').view.selected).toBe('a')
+})
+
+test('until somebody chooses, the first row at work is the selected one', () => {
+  const rows = ROWS.map((row) => ({ ...row, status: row.id === 'b' ? ('running' as const) : row.status }))
+  expect(selectedRow(rows, null)?.id).toBe('b')
+  expect(selectedRow(rows, 'c')?.id).toBe('c')
+  expect(selectedRow(ROWS, null)?.id).toBe('a')
+  expect(selectedRow([], null)).toBeNull()
 })
 
 test('q asks when something runs, and says how it was left', () => {
