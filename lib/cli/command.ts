@@ -51,18 +51,22 @@ export type Column = {
   align?: 'left' | 'right'
   /** How a value looks to people, and in which row of the table it stands; `--csv` and `--json` have it as it is. */
   format?: (value: Cell, row: number) => string
-  /** Only in `--csv`: a number that people see in the text of another column, as the deviation beside its mean. */
-  csvOnly?: boolean
+  /** `csv`: a number that people see in the text of another column, as the deviation beside its mean; `people`: that text. */
+  only?: 'csv' | 'people'
   /** Columns of a lower number give way first in a narrow terminal; 1 when not given, and among equals the rightmost. */
   weight?: number
 }
 
 export type Table = { title?: string; columns: Column[]; rows: Cell[][] }
 
+export type Fact = { name: string; value: Cell; said?: boolean }
+
 /** Where `print` writes. In `--csv`, `--md` and `--tex` only what fits the format comes out. */
 export type Out = {
   table(table: Table): void
   line(text?: string): void
+  /** Names and their values, one a line; a table in `--csv`, `--md` and `--tex`. `said` ones stand in a line before. */
+  facts(facts: readonly Fact[]): void
   bold(text: string): string
   dim(text: string): string
   /** Columns of the terminal; Infinity when the output is no terminal. */

@@ -149,7 +149,7 @@ function printSeeds({ seeds }: Compared, out: Out): void {
         { name: 'configuration', weight: 9 },
         { name: 'n', align: 'right', weight: 7 },
         { name: 'mIoU', align: 'right', weight: 8, format: (_, r) => meanText(configurations[r]) },
-        { name: 'std', csvOnly: true },
+        { name: 'std', only: 'csv' },
         { name: 'Δ', align: 'right', weight: 6, format: deltaText },
         ...intervalColumns(),
         { name: 'runs', weight: 2 },
@@ -176,8 +176,20 @@ function printClasses({ runs, classes, intervals }: Compared, out: Out): void {
         { name: 'class', weight: 9 },
         ...valueColumns(runs, classIou),
         ...own.flatMap(({ b }): Column[] => [
-          { name: `from ${b}`, align: 'right', weight: 3, format: signedPercent, csvOnly: own.length > 1 },
-          { name: `to ${b}`, align: 'right', weight: 3, format: signedPercent, csvOnly: own.length > 1 },
+          {
+            name: `from ${b}`,
+            align: 'right',
+            weight: 3,
+            format: signedPercent,
+            only: own.length > 1 ? 'csv' : undefined,
+          },
+          {
+            name: `to ${b}`,
+            align: 'right',
+            weight: 3,
+            format: signedPercent,
+            only: own.length > 1 ? 'csv' : undefined,
+          },
         ]),
       ],
       rows: rows.map(({ name, iou }, c): Cell[] => [
@@ -224,7 +236,7 @@ function printMetrics({ runs, metrics }: Compared, out: Out): void {
             return step === null || step === undefined ? '–' : `${text(best, r)} @${step}`
           },
         },
-        { name: `at ${run}`, csvOnly: true },
+        { name: `at ${run}`, only: 'csv' },
       ]),
     ],
     rows: metrics.map(({ name, runs: values }): Cell[] => [

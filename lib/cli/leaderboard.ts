@@ -78,7 +78,7 @@ function printGroup(group: LeaderboardGroup, metric: string, out: Out): void {
       { name: 'rank', align: 'right', weight: 8, format: (v) => (v === null ? '' : String(v)) },
       { name: 'name', weight: 9 },
       { name: metric, weight: 9, align: 'right', format: (_, r) => scoreText(group.rows[r]) },
-      { name: 'std', csvOnly: true },
+      { name: 'std', only: 'csv' },
       { name: 'n', align: 'right', weight: 7, format: (v) => (v === null ? '' : String(v)) },
       {
         name: 'Δ to best',

@@ -2,20 +2,36 @@ import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } fro
 import { join } from 'node:path'
 import { StringDecoder } from 'node:string_decoder'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { UserError } from '../core/errors.ts'
 import type { LoggedEvent } from '../core/events.ts'
 import { printable } from '../core/text.ts'
 import { followRun } from '../run/follow.ts'
 import { hasEnded } from '../run/status.ts'
 import { resolveRunName } from '../store/names.ts'
 import { formatClock } from '../tui/format.ts'
-import { logLine } from '../tui/reducer.ts'
-import { type Context, defineCommand } from './command.ts'
+import { type LogLine, logLine } from '../tui/reducer.ts'
+import { type Cell, defineCommand } from './command.ts'
 
-type Args = { run: string; follow?: boolean; errors?: boolean; grep?: string; metrics?: boolean; worker?: boolean }
+type Args = {
+  run: string
+  follow?: boolean
+  errors?: boolean
+  grep?: string
+  metrics?: boolean
+  worker?: boolean
+  json?: boolean
+  csv?: boolean
+  md?: boolean
+  tex?: boolean
+}
+
+/** A line of what a run or its process said; `t` and `level` are null for what the process printed. */
+type Line = { t: number | null; level: LogLine['level'] | null; text: string }
 
 const POLL_MS = 250
 
-export default defineCommand<Args, undefined>({
+export default defineCommand<Args, { run: string; lines: Line[] } | undefined>({
+  kind: 'logs',
   builder: (y) =>
     y
       .positional('run', { type: 'string', demandOption: true, describe: 'run12, 12, @last, @best or tag:x' })
@@ -29,34 +45,52 @@ export default defineCommand<Args, undefined>({
         describe: 'What the process itself printed, after the events',
       }),
   async run(args, context) {
+    const whole = args.json || args.csv || args.md || args.tex
+    if (whole && args.follow)
+      throw new UserError('--follow prints lines as they come, not a table.', { hint: 'leave --follow out' })
     const id = resolveRunName(await context.store(), args.run)
     const dir = join(context.home, 'runs', `run${id}`)
     const follow = followRun(dir)
     const output = args.worker ? followOutput(dir) : null
+    const lines: Line[] = []
+    const take = (line: Line | null) => {
+      if (line === null || !line.text.toLowerCase().includes((args.grep ?? '').toLowerCase())) return
+      if (whole) lines.push(line)
+      else context.write(`${printable(line.t === null ? line.text : `${formatClock(line.t)}  ${line.text}`)}\n`)
+    }
     for (;;) {
       const state = follow((events) => {
-        for (const event of events) show(event, args, context)
+        for (const event of events) take(lineOf(event, args))
       })
-      for (const line of output?.() ?? []) write(line, args, context)
-      if (!args.follow || hasEnded(state.status) || context.signal.aborted) return undefined
+      for (const text of output?.() ?? []) take({ t: null, level: null, text })
+      if (!args.follow || hasEnded(state.status) || context.signal.aborted)
+        return whole ? { run: `run${id}`, lines } : undefined
       await sleep(POLL_MS)
     }
   },
+  print(data, out) {
+    if (data === undefined) return
+    out.table({
+      columns: [
+        { name: 't', format: (t) => (typeof t === 'number' ? formatClock(t) : '') },
+        { name: 'level' },
+        { name: 'text' },
+      ],
+      rows: data.lines.map(({ t, level, text }): Cell[] => [t, level, text]),
+    })
+  },
 })
 
-function show(event: LoggedEvent, args: Args, context: Context): void {
+function lineOf(event: LoggedEvent, { metrics, errors }: Args): Line | null {
   if (event.type === 'metric') {
-    if (!args.metrics || args.errors) return
+    if (!metrics || errors) return null
     const values = Object.entries(event.values).map(([name, value]) => `${name} ${Number(value.toPrecision(5))}`)
-    write(`${formatClock(event.t)}  step ${event.step}: ${values.join(', ')}`, args, context)
-    return
+    return { t: event.t, level: 'info', text: `step ${event.step}: ${values.join(', ')}` }
   }
   const line = logLine(event)
-  if (line && (!args.errors || line.level !== 'info')) write(`${formatClock(line.time)}  ${line.text}`, args, context)
-}
-
-function write(text: string, { grep }: Args, context: Context): void {
-  if (grep === undefined || text.toLowerCase().includes(grep.toLowerCase())) context.write(`${printable(text)}\n`)
+  return line === null || (errors && line.level === 'info')
+    ? null
+    : { t: line.time, level: line.level, text: line.text }
 }
 
 /** New whole lines of `worker.N.log` at each call, headed by the file's name. */

@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import CliTable from 'cli-table3'
 import { printable } from '../core/text.ts'
 import { textWidth } from '../tui/format.ts'
-import type { AnyCommand, Cell, Column, Out, Table } from './command.ts'
+import type { AnyCommand, Cell, Column, Fact, Out, Table } from './command.ts'
 
 export type Format = 'text' | 'json' | 'csv' | 'md' | 'tex'
 export const FORMATS = ['json', 'csv', 'md', 'tex'] as const
@@ -19,7 +19,50 @@ export function printData(command: AnyCommand, data: unknown, format: Format, st
     streams.write(`${JSON.stringify({ version: JSON_VERSION, kind: command.kind, ...fields }, jsonNumber, 2)}\n`)
     return
   }
-  command.print?.(data, format === 'text' ? textOut(streams) : fileOut(format, streams))
+  if (format === 'text') {
+    command.print?.(data, textOut(streams))
+    return
+  }
+  const out = fileOut(format, streams)
+  command.print?.(data, out)
+  if (out.tables > 0) return
+  // What is said in sentences to people has its fields as a table.
+  for (const table of tablesOf(command.json ? command.json(data) : data)) out.table(table)
+}
+
+/** Data as tables: one for each list of objects in it, or one row of all fields; what is nested has dotted names. */
+export function tablesOf(data: unknown): Table[] {
+  const fields = Object.entries(flatten('', data))
+  const lists = fields.filter(([, value]) => isList(value))
+  const others = fields.filter(([, value]) => !isList(value))
+  if (lists.length === 0) return [tableOf([Object.fromEntries(others)])]
+  return lists.map(([, rows]) =>
+    tableOf((rows as object[]).map((row) => ({ ...Object.fromEntries(others), ...flatten('', row) }))),
+  )
+}
+
+const isList = (value: unknown): boolean =>
+  Array.isArray(value) && value.some((item) => typeof item === 'object' && item !== null)
+
+function flatten(prefix: string, value: unknown): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { [prefix || 'value']: value }
+  return Object.assign(
+    {},
+    ...Object.entries(value).map(([key, inner]) => flatten(prefix ? `${prefix}.${key}` : key, inner)),
+  )
+}
+
+function tableOf(rows: Record<string, unknown>[]): Table {
+  const names = [...new Set(rows.flatMap(Object.keys))]
+  const cell = (value: unknown): Cell =>
+    value === undefined || value === null
+      ? null
+      : ['string', 'number', 'boolean'].includes(typeof value)
+        ? (value as Cell)
+        : Array.isArray(value) && !isList(value)
+          ? value.join(' ')
+          : JSON.stringify(value)
+  return { columns: names.map((name) => ({ name })), rows: rows.map((row) => names.map((name) => cell(row[name]))) }
 }
 
 /** JSON has no NaN: what is not finite is written as the text NaN, Infinity or -Infinity. */
@@ -35,6 +78,12 @@ function textOut({ write, say, width, color }: Streams): Out {
     bold: (text) => style('bold', text),
     dim: (text) => style('dim', text),
     line: (text = '') => write(`${text}\n`),
+    facts(facts) {
+      const shown = facts.filter(({ said }) => !said)
+      const widest = Math.max(0, ...shown.map(({ name }) => name.length))
+      for (const { name, value } of shown)
+        write(`${style('dim', name.padEnd(widest + 3))}${printable(String(value ?? '–'))}\n`)
+    },
     table(table) {
       if (table.title) write(`${style('bold', table.title)}\n`)
       const { shown, hidden } = chooseColumns(table, width)
@@ -78,7 +127,7 @@ function chooseColumns(table: Table, width: number): { shown: number[]; hidden: 
     (column, i) =>
       Math.max(column.name.length, ...table.rows.map((row, r) => widthOf(cellText(row[i], column, r)))) + 2,
   )
-  const shown = table.columns.map((_, i) => i).filter((i) => !table.columns[i].csvOnly)
+  const shown = table.columns.map((_, i) => i).filter((i) => table.columns[i].only !== 'csv')
   const hidden: number[] = []
   const total = () => shown.reduce((sum, i) => sum + widths[i] + 1, -1)
   while (shown.length > 1 && total() > width) {
@@ -96,24 +145,29 @@ const cellText = (value: Cell | undefined, column: Column, row: number): string 
   return value === null || value === undefined ? '' : printable(String(value))
 }
 
-function fileOut(format: 'csv' | 'md' | 'tex', { write, say }: Streams): Out {
-  let first = true
-  return {
+function fileOut(format: 'csv' | 'md' | 'tex', { write, say }: Streams): Out & { tables: number } {
+  const out = {
+    tables: 0,
     width: Number.POSITIVE_INFINITY,
     say,
-    bold: (text) => text,
-    dim: (text) => text,
+    bold: (text: string) => text,
+    dim: (text: string) => text,
     line() {},
-    table(table) {
-      if (!first) write('\n')
-      first = false
-      write(format === 'csv' ? csv(table) : format === 'md' ? markdown(forPeople(table)) : latex(forPeople(table)))
+    facts(facts: readonly Fact[]) {
+      out.table({ columns: [{ name: 'name' }, { name: 'value' }], rows: facts.map(({ name, value }) => [name, value]) })
+    },
+    table(table: Table) {
+      if (out.tables > 0) write('\n')
+      out.tables++
+      const shown = columnsFor(format === 'csv' ? 'csv' : 'people', table)
+      write(format === 'csv' ? csv(shown) : format === 'md' ? markdown(shown) : latex(shown))
     },
   }
+  return out
 }
 
-function forPeople({ title, columns, rows }: Table): Table {
-  const kept = columns.map((_, i) => i).filter((i) => !columns[i].csvOnly)
+function columnsFor(reader: 'csv' | 'people', { title, columns, rows }: Table): Table {
+  const kept = columns.map((_, i) => i).filter((i) => (columns[i].only ?? reader) === reader)
   return { title, columns: kept.map((i) => columns[i]), rows: rows.map((row) => kept.map((i) => row[i])) }
 }
 

@@ -2,7 +2,7 @@ import { formatDuration } from '../core/durations.ts'
 import { printable } from '../core/text.ts'
 import { resolveRunName } from '../store/names.ts'
 import { type Evaluation, evaluationsOf, getRun, type Run, type Summary, summariesOf } from '../store/runs.ts'
-import { type Cell, defineCommand, type Out } from './command.ts'
+import { type Cell, type Column, defineCommand, type Fact, type Out } from './command.ts'
 import { classIou, metricText, moment, percent } from './format.ts'
 import { type Curve, curvesOf, drawCurves } from './loss-chart.ts'
 
@@ -34,23 +34,30 @@ export default defineCommand<{ run: string; all?: boolean }, Shown>({
   print(shown, out) {
     printHead(shown, out)
     printResults(shown.evaluations, out)
+    const text = (value: Cell, row: number) => metricText(shown.metrics[row].name)(value)
     if (shown.metrics.length > 0)
       out.table({
         title: 'Metrics',
         columns: [
           { name: 'metric', weight: 9 },
-          { name: 'last', align: 'right', weight: 8 },
+          { name: 'last', align: 'right', weight: 8, format: text },
           { name: 'step', align: 'right' },
-          { name: 'min', align: 'right', weight: 5 },
+          { name: 'min', align: 'right', weight: 5, format: text },
           { name: 'at', align: 'right' },
-          { name: 'max', align: 'right', weight: 5 },
+          { name: 'max', align: 'right', weight: 5, format: text },
           { name: 'at step', align: 'right' },
           { name: 'not finite', align: 'right' },
         ],
-        rows: shown.metrics.map((m): Cell[] => {
-          const text = metricText(m.name)
-          return [m.name, text(m.last), m.lastStep, text(m.min), m.minStep, text(m.max), m.maxStep, m.nonFinite || '']
-        }),
+        rows: shown.metrics.map((m): Cell[] => [
+          m.name,
+          m.last,
+          m.lastStep,
+          m.min,
+          m.minStep,
+          m.max,
+          m.maxStep,
+          m.nonFinite || null,
+        ]),
       })
     drawCurves(shown.loss, 'train/loss', out)
     printClasses(shown.evaluations, out)
@@ -71,32 +78,35 @@ export const evaluationJson = ({ counts, protocolJson, ...rest }: Evaluation) =>
 })
 
 function printHead({ run, folder }: Shown, out: Out): void {
-  const line = (name: string, text: string) => out.line(`${out.dim(name.padEnd(11))}${printable(text)}`)
-  out.line(`${out.bold(run.run)}  ${printable(run.label)}  seed ${run.seed}  ${run.status}`)
-  if (run.error) line('error', run.error)
-  line(
-    'steps',
-    `${run.step} of ${run.totalSteps ?? '?'}${run.checkpoint === null ? '' : `, checkpoint at ${run.checkpoint}`}`,
-  )
-  if (run.started !== null && run.seen !== null)
-    line(
-      'time',
-      `${moment(run.started)}, ${formatDuration(run.seen - run.started)}${run.attempts.length > 1 ? `, ${run.attempts.length} attempts` : ''}`,
-    )
   const last = run.attempts.at(-1)
-  if (last?.backend) line('device', `${last.backend}, ${last.device}, ${last.threads} threads, on ${last.host}`)
-  line(
-    'code',
-    `gvx ${run.versions.gvx ?? '?'}, ${run.git.commit?.slice(0, 10) ?? 'no commit'}${run.git.dirty ? ' with changes' : ''}`,
-  )
-  line('config', `${run.configHash}${run.sweep ? `, point ${run.point} of sweep ${run.sweep}` : ''}`)
-  if (run.argv.length > 0) line('command', run.argv.join(' '))
-  line('folder', folder)
-  if (run.tags.length > 0) line('tags', run.tags.join(' '))
-  for (const note of run.notes) line('note', `${moment(note.t)}  ${note.text}`)
-  for (const warning of run.warnings.slice(-5)) line('warning', `step ${warning.step}: ${warning.message}`)
-  if (run.warnings.length > 5) line('', `… ${run.warnings.length} warnings in all: gvx logs ${run.run}`)
-  if (run.damaged > 0) line('warning', `${run.damaged} lines of the log could not be read`)
+  const { started, seen, warnings } = run
+  const steps = `${run.step} of ${run.totalSteps ?? '?'}${run.checkpoint === null ? '' : `, checkpoint at ${run.checkpoint}`}`
+  const attempts = run.attempts.length > 1 ? `, ${run.attempts.length} attempts` : ''
+  const code = `gvx ${run.versions.gvx ?? '?'}, ${run.git.commit?.slice(0, 10) ?? 'no commit'}${run.git.dirty ? ' with changes' : ''}`
+  const facts: (Fact | null | false)[] = [
+    { name: 'run', value: run.run, said: true },
+    { name: 'label', value: run.label, said: true },
+    { name: 'seed', value: run.seed, said: true },
+    { name: 'status', value: run.status, said: true },
+    run.error !== null && { name: 'error', value: run.error },
+    { name: 'steps', value: steps },
+    started !== null &&
+      seen !== null && { name: 'time', value: `${moment(started)}, ${formatDuration(seen - started)}${attempts}` },
+    last?.backend
+      ? { name: 'device', value: `${last.backend}, ${last.device}, ${last.threads} threads, on ${last.host}` }
+      : null,
+    { name: 'code', value: code },
+    { name: 'config', value: `${run.configHash}${run.sweep ? `, point ${run.point} of sweep ${run.sweep}` : ''}` },
+    run.argv.length > 0 && { name: 'command', value: run.argv.join(' ') },
+    { name: 'folder', value: folder },
+    run.tags.length > 0 && { name: 'tags', value: run.tags.join(' ') },
+    ...run.notes.map((note) => ({ name: 'note', value: `${moment(note.t)}  ${note.text}` })),
+    ...warnings.slice(-5).map(({ step, message }) => ({ name: 'warning', value: `step ${step}: ${message}` })),
+    warnings.length > 5 && { name: '', value: `… ${warnings.length} warnings in all: gvx logs ${run.run}` },
+    run.damaged > 0 && { name: 'warning', value: `${run.damaged} lines of the log could not be read` },
+  ]
+  out.line(`${out.bold(run.run)}  ${printable(run.label)}  seed ${run.seed}  ${run.status}`)
+  out.facts(facts.filter((fact) => fact !== null && fact !== false))
   out.line()
 }
 
@@ -110,6 +120,7 @@ function printResults(evaluations: Evaluation[], out: Out): void {
     }
   const segmented = finals.filter(({ values }) => values.acc1 === undefined)
   if (segmented.length === 0) return
+  const baselines = [...new Set(finals.flatMap((e) => Object.keys(e.baselines)))]
   out.table({
     title: 'Final evaluations',
     columns: [
@@ -118,7 +129,8 @@ function printResults(evaluations: Evaluation[], out: Out): void {
       { name: 'aAcc', align: 'right', format: percent },
       { name: 'step', align: 'right' },
       { name: 'images', align: 'right' },
-      { name: 'beside it', weight: 3 },
+      { name: 'beside it', weight: 3, only: 'people' },
+      ...baselines.map((name): Column => ({ name, only: 'csv' })),
       { name: 'protocol' },
     ],
     rows: segmented.map((e): Cell[] => [
@@ -130,6 +142,7 @@ function printResults(evaluations: Evaluation[], out: Out): void {
       Object.entries(e.baselines)
         .map(([name, value]) => `${name} ${percent(value)}`)
         .join(', '),
+      ...baselines.map((name) => e.baselines[name] ?? null),
       e.protocol,
     ]),
   })
