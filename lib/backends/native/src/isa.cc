@@ -14,14 +14,16 @@
 #endif
 
 
-#define GVX_NAME "portable"
-#define GVX_TARGET
-#define GVX_LANES 4
+// Vectors of 128 bits are a part of every arm64, as NEON with 32 registers, and of every x86-64, as SSE with 16.
 #if defined(__aarch64__)
-#define GVX_MR 8
+#define GVX_NAME "neon"
+#define GVX_MR 12
 #else
+#define GVX_NAME "portable"
 #define GVX_MR 4
 #endif
+#define GVX_TARGET
+#define GVX_LANES 4
 namespace gvx::portable {
 #include "math.inl"
 #include "gemm.inl"
@@ -71,8 +73,8 @@ namespace gvx {
 namespace {
 
 const Kernels& best_table() {
-  const char* wish = std::getenv("GVX_ISA");
 #if defined(__x86_64__)
+  const char* wish = std::getenv("GVX_ISA");
   const auto allowed = [&](const char* name) { return !wish || !*wish || std::strcmp(wish, name) == 0; };
   __builtin_cpu_init();
   if (allowed("avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
