@@ -205,13 +205,15 @@ function printCode({ a, b, commits, files, dirty }: CodeDifference, out: Out): v
   out.line(out.bold(`Code: ${a} → ${b}`))
   if (commits === null) out.line('The commits are not known here.')
   else if (commits.length === 0 && files?.length === 0) out.line('Both were trained by the same commit.')
-  for (const text of [...(commits ?? []), ...(files ?? [])]) out.line(printable(text))
-  if (dirty[0] === dirty[1]) {
-    if (dirty[0] !== null) out.line('Both had the same uncommitted changes.')
-    return
-  }
-  for (const [i, run] of [a, b].entries()) {
-    const diff = dirty[i]
+  if (dirty[0] !== null && dirty[0] === dirty[1]) out.line('Both had the same uncommitted changes.')
+  const changes = dirty[0] === dirty[1] ? [] : [a, b].map((run, i) => ({ run, diff: dirty[i] }))
+  out.facts([
+    { name: 'code', value: `${a} → ${b}`, said: true },
+    ...(commits ?? []).map((value) => ({ name: 'commit', value })),
+    ...(files ?? []).map((line) => ({ name: 'file', value: line.trim() })),
+    ...changes.map(({ run, diff }) => ({ name: `uncommitted in ${run}`, value: diff, said: true })),
+  ])
+  for (const { run, diff } of changes) {
     if (diff === null) continue
     out.line(out.bold(`Uncommitted changes of ${run}`))
     for (const text of diff.trimEnd().split('\n')) out.line(printable(text))

@@ -15,7 +15,7 @@ import { stagesHome } from '../store/home.ts'
 const READS: readonly [name: string, args: Record<string, unknown>][] = [
   ['runs', { where: undefined, limit: 50 }],
   ['show', { run: 'run1', all: true }],
-  ['compare', { runs: ['run1', 'run3'] }],
+  ['compare', { runs: ['run1', 'run3'], code: true }],
   ['compare', { runs: ['run1', 'run2', 'run5'], trim: true }],
   ['leaderboard', { metric: 'mIoU', reference: 'paper' }],
   ['logs', { run: 'run1', worker: true }],
