@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -11,6 +11,7 @@ import { thisProcess } from '../lib/run/process.ts'
 import { recordSweep } from '../lib/sweep/record.ts'
 import { sweepOfOne } from '../lib/sweep/spec.ts'
 import { openSession, type Session } from '../test/tui/pty.ts'
+import { cpuSeconds, memoryMB } from './usage.ts'
 
 /**
  * The screen on a large home: `npx tsx bench/screen.ts --home DIR [--times 5] [--seconds 20] [--json]`, where DIR was made by
@@ -31,7 +32,6 @@ if (!values.home) throw new Error('--home DIR: a home that bench/store.ts --keep
 const home = resolve(values.home)
 const [times, seconds] = [values.times, values.seconds].map(Number)
 const GVX = resolve(import.meta.dirname, '../bin/gvx.js')
-const TICKS_PER_SECOND = 100 // USER_HZ
 
 rmSync(join(home, 'runs/sweeps'), { recursive: true, force: true })
 const logs = [0, 1, 2, 3].map(startRun)
@@ -113,17 +113,6 @@ async function untilIdle({ pid }: Session, begin: number): Promise<number> {
     await sleep(1000)
     if (cpuSeconds(pid) - before < 0.2) return performance.now() - begin
   }
-}
-
-/** proc(5): fields 14 and 15 of stat are user and system ticks. */
-function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
-}
-
-function memoryMB(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1000
 }
 
 function metricsAt(at: number): Record<string, number> {

@@ -91,6 +91,7 @@ export async function showScreen(options: ScreenOptions): Promise<Outcome> {
       }
     }
     dispose.unshift(lab.onChange(paint))
+    await new Promise(setImmediate) // whoever opened the screen now says what is known already
     paint()
     // Loading Ink would take half of the time to the first frame, which needs nothing of it; keys wait in the terminal meanwhile.
     const loaded = await Promise.race([left, loadInk().catch(crash)])

@@ -59,7 +59,7 @@ const SCREEN_HELP: Record<Screen, string> = {
   compare: 'marked runs side by side',
   leaderboard: 'mean over seeds',
   logs: 'what a run said',
-  system: 'CPU, memory and disk',
+  system: 'CPU, memory, disk and GPU',
   segments: 'group maps of images',
 }
 

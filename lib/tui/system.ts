@@ -1,13 +1,15 @@
 import { readFileSync, statfsSync } from 'node:fs'
 import { cpus, freemem, loadavg, totalmem } from 'node:os'
+import { createGpuReader, type GpuState } from './gpu.ts'
 
-/** What the machine is doing, read from /proc where there is one. */
+/** What the machine is doing, read from /proc where there is one, and from nvidia-smi. */
 export type SystemState = {
   /** Busy share of each core since the last reading, 0 to 1. */
   cores: readonly number[]
   load: readonly number[]
   memory: { used: number; total: number }
   disk: { path: string; free: number; total: number } | null
+  gpus: readonly GpuState[]
   processes: readonly ProcessState[]
 }
 export type ProcessState = {
@@ -26,6 +28,7 @@ export function createSystemReader(path: string, now: () => number): (pids: read
   let lastCores: { busy: number; all: number }[] = []
   let lastTicks = new Map<number, number>()
   let lastTime = Number.NaN
+  const readGpus = createGpuReader(now)
   return (pids) => {
     const time = now()
     const cores = cpus().map(({ times }) => {
@@ -49,7 +52,14 @@ export function createSystemReader(path: string, now: () => number): (pids: read
     lastCores = cores
     lastTicks = ticks
     lastTime = time
-    return { cores: shares, load: loadavg(), memory: readMemory(), disk: readDisk(path), processes }
+    return {
+      cores: shares,
+      load: loadavg(),
+      memory: readMemory(),
+      disk: readDisk(path),
+      gpus: readGpus(),
+      processes,
+    }
   }
 }
 

@@ -14,6 +14,10 @@ const SYSTEM = {
   load: [1.5, 1.2, 0.9],
   memory: { used: 3.2e9, total: 16e9 },
   disk: { path: '/home/ada/lab', free: 81e9, total: 250e9 },
+  gpus: [
+    { index: '0', name: 'NVIDIA H100 80GB', busy: 0.45, memory: { used: 9e9, total: 80e9 }, celsius: 56, watts: 310.2 },
+    { index: '1', name: 'NVIDIA odd', busy: null, memory: null, celsius: null, watts: null },
+  ],
   processes: [{ pid: 4002, cpu: 1.02, memory: 512e6 }],
 }
 
@@ -55,6 +59,14 @@ describe.each(SIZES)('at $width columns', (size) => {
     const lines = frameLines(sceneOf(size, { screen, selected: 'two-stage/seed=0' }))
     expect(lines).toHaveLength(size.height)
     for (const line of lines) expect(lineWidth(line)).toBeLessThanOrEqual(size.width)
+  })
+  test('the system screen has a gauge for each thing that may run short', () => {
+    const shown = frame(sceneOf(size, { screen: 'system' }))
+    expect(shown).toMatch(/GPU 0 +[━╸·]+ +45 % {2}NVIDIA H/)
+    expect(shown).toMatch(/GPU 1 +NVIDIA odd/)
+    for (const name of ['CPU', 'memory', 'disk']) expect(shown).toMatch(new RegExp(`${name} +[━╸·]+ +\\d+ %`))
+    if (size.width >= 80)
+      expect(shown).toMatch(/disk .*81.0 GB free[\s\S]*GPU 0.*56 °C · 310 W[\s\S]*memory .*9.0 GB of 80.0 GB/)
   })
   test('the board, a run and the comparison look so', () => {
     for (const screen of ['board', 'run', 'compare'] as const) {

@@ -11,9 +11,10 @@ import type { Scene } from './scene.ts'
 /** The machine and the workers on it. */
 export function systemLines({ system, rows, width, height }: Scene): Line[] {
   if (system === null) return [EMPTY, line(span('reading the machine …', 'dim'))]
-  const { cores, load, memory, disk } = system
+  const { cores, load, memory, disk, gpus } = system
   const barWidth = Math.max(8, Math.min(30, width - 42))
   const gauge = (name: string, share: number, text: string): Line => {
+    if (Number.isNaN(share)) return truncateLine(line(span(pad(name, 9), 'title'), span(text, 'dim')), width)
     const tone: Tone = share > 0.95 ? 'bad' : share > 0.8 ? 'warn' : 'good'
     return truncateLine(
       line(
@@ -33,6 +34,16 @@ export function systemLines({ system, rows, width, height }: Scene): Line[] {
     ...(disk === null
       ? []
       : [gauge('disk', 1 - disk.free / disk.total, `${formatBytes(disk.free)} free at ${printable(disk.path)}`)]),
+    ...gpus.flatMap(({ index, name, busy, memory: own, celsius, watts }) => {
+      const facts = [
+        printable(name),
+        celsius === null ? '' : `${celsius} °C`,
+        watts === null ? '' : `${watts.toFixed(0)} W`,
+      ]
+      const used =
+        own && gauge('  memory', own.used / own.total, `${formatBytes(own.used)} of ${formatBytes(own.total)}`)
+      return [gauge(`GPU ${index}`, busy ?? Number.NaN, facts.filter(Boolean).join(' · ')), ...(used ? [used] : [])]
+    }),
   ]
   const live = rows.filter((row): row is Row & { run: RunState } => row.run !== null && isLive(row.status))
   if (live.length === 0) return padTo([...gauges, EMPTY, line(span('no run is running', 'dim'))], height)
