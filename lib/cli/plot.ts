@@ -20,6 +20,7 @@ import { lineChart } from './line-chart.ts'
 import { matrixChart } from './matrix-chart.ts'
 import { loadModelOfRun } from './model-of-run.ts'
 import { reportProgress } from './progress.ts'
+import { vegaLiteSpec } from './vega-lite.ts'
 
 type Args = {
   runs: string[]
@@ -54,7 +55,12 @@ export default defineCommand<Args, Plotted>({
         default: 'eval/voc/mIoU',
         describe: 'What to draw over the steps',
       })
-      .option('out', { alias: 'o', type: 'string', demandOption: true, describe: 'File to write: .svg or .png' })
+      .option('out', {
+        alias: 'o',
+        type: 'string',
+        demandOption: true,
+        describe: 'File to write: .svg, .png, or for curves .json (Vega-Lite)',
+      })
       .option('log', { type: 'boolean', describe: 'Logarithmic y axis' })
       .option('samples', { type: 'boolean', describe: 'Film strip of how the groups of one run emerged (.png)' })
       .option('confusion', {
@@ -75,8 +81,8 @@ export default defineCommand<Args, Plotted>({
         })
       return drawFilm(join(runsFolder(home), `run${ids[0]}`), args.out)
     }
-    if (format !== '.svg' && format !== '.png')
-      throw new UserError(`${printable(args.out)}: expected a file that ends with .svg or .png.`)
+    if (format !== '.svg' && format !== '.png' && (format !== '.json' || args.confusion))
+      throw new UserError(`${printable(args.out)}: expected a file that ends with .svg or .png, or for curves .json.`)
     if (args.confusion) {
       if (ids.length > 1)
         throw new UserError('--confusion draws one run.', { hint: 'gvx plot run1 --confusion -o f.svg' })
@@ -87,8 +93,9 @@ export default defineCommand<Args, Plotted>({
       return { name: `run${id} ${getRun(store, id).label}`, x: steps, y: values }
     })
     if (lines.every(({ x }) => x.length === 0)) throw noPoints(store, ids, args.metric)
-    const chart = lineChart(lines, { title: args.metric, xLabel: 'step', log: args.log, outlined: format === '.png' })
-    await writeChart(chart, args.out)
+    const options = { title: args.metric, xLabel: 'step', log: args.log, outlined: format === '.png' }
+    if (format === '.json') writeFileSync(args.out, `${JSON.stringify(vegaLiteSpec(lines, options), null, 1)}\n`)
+    else await writeChart(lineChart(lines, options), args.out)
     return { file: args.out, curves: lines.length }
   },
   print: ({ file }, out) => out.table({ columns: [{ name: 'file' }], rows: [[file]] }),

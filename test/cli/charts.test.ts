@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { lineChart } from '../../lib/cli/line-chart.ts'
 import { matrixChart } from '../../lib/cli/matrix-chart.ts'
 import { extentOf, logTicksOf, ticksOf } from '../../lib/cli/svg.ts'
+import { vegaLiteSpec } from '../../lib/cli/vega-lite.ts'
 import { addImage, emptyMatrix, rowsOfMatrix } from '../../lib/eval/confusion-matrix.ts'
 
 const options = { title: 't', xLabel: 'step' }
@@ -56,6 +57,25 @@ test('ticks are round numbers inside the extent', () => {
   expect(extentOf([])).toEqual({ low: 0, high: 1 })
   expect(extentOf([2, Number.NaN, Infinity])).toEqual({ low: 1.5, high: 2.5 })
   expect(logTicksOf({ low: -3, high: 3 })).toEqual([-3, -2, -1, 0, 1, 2, 3])
+})
+
+test('curves as a Vega-Lite specification hold their points, without what cannot be drawn', () => {
+  const lines = [
+    { name: 'run1 a', x: [0, 1, 2], y: [0, 1, Number.NaN] },
+    { name: 'run2 b', x: [0], y: [2] },
+  ]
+  const spec = vegaLiteSpec(lines, { ...options, log: true }) as {
+    data: { values: object[] }
+    encoding: { y: { scale: object }; color: { scale: { domain: string[]; range: string[] } } }
+  }
+  expect(spec.data.values).toEqual([
+    { run: 'run1 a', step: 1, value: 1 },
+    { run: 'run2 b', step: 0, value: 2 },
+  ])
+  expect(spec.encoding.y.scale).toEqual({ type: 'log', zero: false })
+  expect(spec.encoding.color.scale.domain).toEqual(['run1 a', 'run2 b'])
+  expect(new Set(spec.encoding.color.scale.range).size).toBe(2)
+  expect((vegaLiteSpec(lines, options) as typeof spec).data.values).toHaveLength(3)
 })
 
 test('a matrix counts mask by prediction, and leaves out what is ignored or no class', () => {

@@ -197,6 +197,8 @@ test('curves are drawn as SVG and PNG; a metric nobody measured is an error that
   expect(readFileSync(svg, 'utf8')).toMatch(/^<svg .*train\/loss.*<path d="M[\d.]+ [\d.]+L/s)
   await plot({ out: join(home, 'loss.png') })
   expect((await decodeImage(readFileSync(join(home, 'loss.png')))).width).toBeGreaterThan(700)
+  await plot({ out: join(home, 'loss.json') })
+  expect(JSON.parse(readFileSync(join(home, 'loss.json'), 'utf8'))).toMatchObject({ title: 'train/loss', mark: {} })
   await expect(plot({ out: svg, metric: 'nope' })).rejects.toThrow(/no run has a point of nope/)
   await expect(plot({ out: join(home, 'loss.gif') })).rejects.toThrow(/\.svg or \.png/)
   await expect(plot({ out: join(home, 'film.png'), samples: true })).rejects.toThrow(/no pictures/)
