@@ -4,7 +4,7 @@ import { type Comparison, compareRuns } from '../store/compare.ts'
 import { resolveRunName } from '../store/names.ts'
 import { type CodeDifference, codeDifference } from './code-difference.ts'
 import { type Cell, type Column, defineCommand, type Out } from './command.ts'
-import { classIou, deltaText, intervalColumns, meanText, metricText, signedPercent } from './format.ts'
+import { classIou, deltaText, intervalCells, intervalColumns, meanText, metricText, signedPercent } from './format.ts'
 import { type Curve, curvesOf, drawCurves } from './loss-chart.ts'
 import { evaluationJson } from './show.ts'
 
@@ -129,12 +129,11 @@ function printResults({ runs, results, intervals }: Compared, out: Out): void {
       ...intervalColumns(),
       { name: 'images', align: 'right', weight: 1 },
     ],
-    rows: intervals.map(({ a, b, dataset, images, difference, interval, p }): Cell[] => [
+    rows: intervals.map(({ a, b, dataset, images, difference, ...test }): Cell[] => [
       `${b} − ${a}`,
       dataset,
       difference,
-      ...interval,
-      p,
+      ...intervalCells(test),
       images,
     ]),
   })
@@ -160,8 +159,7 @@ function printSeeds({ seeds }: Compared, out: Out): void {
         mean,
         std,
         i === 0 ? null : mean - configurations[0].mean,
-        ...(test?.interval ?? [null, null]),
-        test?.p ?? null,
+        ...intervalCells(test),
         runs.join(' '),
       ]),
     })

@@ -54,14 +54,19 @@ export const deltaText = (value: Cell): string => (value === null ? '' : signedP
 export const meanText = ({ mean, std }: { mean: number; std: number | null }): string =>
   std === null ? percent(mean) : `${percent(mean)} ± ${percent(std)}`
 
-/** The 95 % interval of a difference and its two-sided p, as papers write it. */
+/** The 95 % interval of a difference and its two-sided p, as papers write them. Cells: `intervalCells`. */
 export const intervalColumns = (weight = 6): Column[] => [
-  { name: '95 % from', align: 'right', weight, format: deltaText },
-  { name: 'to', align: 'right', weight, format: deltaText },
+  { name: '95 % interval', align: 'right', weight, only: 'people' },
+  { name: '95 % from', only: 'csv' },
+  { name: 'to', only: 'csv' },
   {
     name: 'p',
     align: 'right',
-    weight,
+    weight: weight + 0.5,
     format: (p) => (typeof p !== 'number' ? '' : p < 0.001 ? '< 0.001' : p.toFixed(3)),
   },
 ]
+
+/** What stands in `intervalColumns`; nothing where there was no test. */
+export const intervalCells = (test: { interval: readonly [number, number]; p: number } | null): Cell[] =>
+  test === null ? [null, null, null, null] : [test.interval.map(signedPercent).join(' to '), ...test.interval, test.p]

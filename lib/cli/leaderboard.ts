@@ -2,7 +2,7 @@ import { EXIT } from '../core/errors.ts'
 import { type LeaderboardGroup, type LeaderboardRow, leaderboard } from '../store/leaderboard.ts'
 import { checkAssertion } from './assertion.ts'
 import { type Cell, defineCommand, type Out } from './command.ts'
-import { deltaText, intervalColumns, meanText } from './format.ts'
+import { deltaText, intervalCells, intervalColumns, meanText } from './format.ts'
 import { paperRows } from './paper-rows.ts'
 
 type Args = {
@@ -99,8 +99,7 @@ function printGroup(group: LeaderboardGroup, metric: string, out: Out): void {
       row.std,
       row.kind === 'config' ? row.n : null,
       row.delta,
-      ...(row.versusBest?.interval ?? [null, null]),
-      row.versusBest?.p ?? null,
+      ...intervalCells(row.versusBest),
       row.bestStep,
       row.runs.join(' '),
       row.kind === 'config' ? group.protocol.slice(0, 12) : '',

@@ -96,9 +96,7 @@ function textOut({ write, say, width, color }: Streams): Out {
       for (const [r, row] of table.rows.entries()) paper.push(shown.map((i) => cellText(row[i], table.columns[i], r)))
       write(`${paper.toString()}\n`)
       if (hidden.length > 0)
-        say(
-          `not shown for want of width: ${hidden.map((i) => table.columns[i].name).join(', ')} (--cols chooses, --csv has all)`,
-        )
+        say(`not shown for want of width: ${hidden.map((i) => table.columns[i].name).join(', ')} (--csv has all)`)
     },
   }
 }
