@@ -1,7 +1,3 @@
-import { createRequire } from 'node:module'
-import path from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { Worker } from 'node:worker_threads'
 import type { Config } from '../config/schema.ts'
 import { UserError } from '../core/errors.ts'
 import { type Batch, createBatchMaker, type MadeBatch } from './batch.ts'
@@ -11,6 +7,7 @@ import { orderOf, planStream, type StreamPlan } from './plan.ts'
 import { createQuota } from './quota.ts'
 import type { OnProgress } from './scenes/write.ts'
 import type { FromThread, ThreadTask, ToThread } from './stream-thread.ts'
+import { startThread } from './thread.ts'
 
 export type TrainStream = {
   /** The batch of the next step. @throws UserError above `data.faultQuota`, or where no sample can be used. */
@@ -78,8 +75,8 @@ function threaded(plan: StreamPlan, firstStep: number, count: number): BatchSour
     arrived()
   }
   const threads = Array.from({ length: count }, (_, i) => {
-    const task = { plan, cacheBytes: CACHE_BYTES / count, firstStep: firstStep + i, stride: count, ahead }
-    const thread = startThread(task)
+    const task: ThreadTask = { plan, cacheBytes: CACHE_BYTES / count, firstStep: firstStep + i, stride: count, ahead }
+    const thread = startThread('./stream-thread', import.meta.url, task)
     thread.on('message', (message: FromThread) => {
       if (message.type === 'failed') return fail(revive(message))
       ready.set(message.step, message.made)
@@ -106,17 +103,6 @@ function threaded(plan: StreamPlan, firstStep: number, count: number): BatchSour
       await Promise.all(threads.map((thread) => thread.terminate()))
     },
   }
-}
-
-/** Compiled code starts its thread directly; from the sources (tests, development) the thread registers tsx first. */
-function startThread(task: ThreadTask): Worker {
-  if (path.extname(fileURLToPath(import.meta.url)) === '.js')
-    return new Worker(new URL('./stream-thread.js', import.meta.url), { workerData: task })
-  const source = new URL('./stream-thread.ts', import.meta.url)
-  const tsx = path.dirname(createRequire(import.meta.url).resolve('tsx/package.json'))
-  const register = path.join(tsx, 'dist/esm/api/index.mjs')
-  const boot = `import(${JSON.stringify(pathToFileURL(register))}).then((tsx) => { tsx.register(); return import('${source}') })`
-  return new Worker(boot, { eval: true, workerData: task })
 }
 
 const revive = ({ message, hint, expected }: Extract<FromThread, { type: 'failed' }>): Error =>

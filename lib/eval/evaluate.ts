@@ -3,14 +3,13 @@ import type { EvalFinished, MetricValues, Protocol } from '../core/events.ts'
 import type { SegmentationSet } from '../data/segmentation-set.ts'
 import type { Params } from '../tensor/index.ts'
 import type { PerImage } from './bootstrap.ts'
-import { countBoundary } from './boundary.ts'
-import { countImage, nanMean, scoresOf, sumCounts, trivialBaselines } from './confusion.ts'
+import { nanMean, scoresOf, sumCounts, trivialBaselines } from './confusion.ts'
+import { inlineHelper, threadHelper } from './helper.ts'
 import type { ImageResult, Journal } from './journal.ts'
-import { labelEach, nearestRows } from './maps.ts'
-import { overlapOf } from './overlap.ts'
 import { protocolOf } from './protocol.ts'
-import { type Segmented, type Segmenter, scoreAgain, segmentPixels } from './segmentation.ts'
-import { openSegmenter, prepareImage } from './segmenter.ts'
+import type { EncodedImage } from './scores.ts'
+import { encodeImages } from './segmentation.ts'
+import { openSegmenter } from './segmenter.ts'
 
 /** What the worker turns into an event: everything but the step and the file of the counts. */
 export type EvalResult = Omit<EvalFinished, 'type' | 'step' | 'counts'> & {
@@ -31,6 +30,8 @@ export type Evaluation = {
   signal?: AbortSignal
   /** What else belongs to the protocol: where its threshold comes from. */
   protocol?: Protocol
+  /** Whether a thread of its own prepares and judges the images; large images have one unless told. */
+  thread?: boolean
   /** Keeps the images that are done; those that it knows are not evaluated again. */
   journal?: Pick<Journal, 'known' | 'seconds' | 'add'>
 }
@@ -38,8 +39,12 @@ export type Evaluation = {
 /** Pixels of an image and mask that are held at once: the memory does not grow with the data set. */
 const CHUNK_PIXELS = 64 * 128 * 128
 
+/** From this size and number of images on a thread is worth its start. */
+const LARGE_SIDE = 224
+const LARGE_SET = 8
+
 /**
- * Zero-shot segmentation of a data set by the reference's protocol. Reading the next images overlaps with the encoder.
+ * Zero-shot segmentation of a data set by the reference's protocol. Reading, resizing and judging overlap with the encoder.
  * @throws what `signal` is aborted with, and what reading an image throws
  */
 export async function evaluateSegmentation(evaluation: Evaluation): Promise<EvalResult> {
@@ -49,23 +54,27 @@ export async function evaluateSegmentation(evaluation: Evaluation): Promise<Eval
   const results = new Map(journal?.known)
   const todo = indices.filter((index) => !results.has(set.ids[index]))
   const segmenter = await openSegmenter(params, config, set.classNames, set.background)
-  const shortSide = segmenter.options.shortSide
-  const chunk = chunkSize(shortSide)
-  const read = (start: number) => Promise.all(todo.slice(start, start + chunk).map((index) => set.read(index)))
+  const { classifier, scale, options } = segmenter
+  const chunk = chunkSize(options.shortSide)
+  const task = { scorer: { classifier, scale, options }, classes: set.classNames.length, shortSide: options.shortSide }
+  const isLarge = options.shortSide >= LARGE_SIDE && todo.length >= LARGE_SET
+  const helper = (evaluation.thread ?? isLarge) ? threadHelper(task) : inlineHelper(task)
+  const fetch = (start: number) => {
+    const samples = Promise.all(
+      todo.slice(start, start + chunk).map(async (index) => {
+        const { id, image, mask } = await set.read(index)
+        return { id, mask, pixels: await helper.prepare(image) }
+      }),
+    )
+    samples.catch(() => {}) // told when it is awaited; an abort in between must not leave it unheard
+    return samples
+  }
 
   let last = performance.now()
-  let next = read(0)
-  for (let start = 0; start < todo.length; start += chunk) {
-    signal?.throwIfAborted()
-    const samples = await next
-    next = read(start + chunk)
-    next.catch(() => {}) // told when it is awaited; an abort in between must not leave it unheard
-    const segmented = await segmentPixels(
-      segmenter,
-      samples.map(({ image }) => prepareImage(image, shortSide)),
-    )
-    for (const [i, { id, mask }] of samples.entries()) {
-      const { labels, ...result } = judgeImage(segmenter, set, segmented[i], mask)
+  async function finish(start: number, images: Awaited<ReturnType<typeof fetch>>, encoded: EncodedImage[]) {
+    const judged = await Promise.all(encoded.map((image, i) => helper.judge(image, images[i].mask)))
+    for (const [i, { labels, ...result }] of judged.entries()) {
+      const { id, mask } = images[i]
       await evaluation.onLabels?.(id, labels, mask.width, mask.height)
       results.set(id, { id, ...result })
       const now = performance.now()
@@ -73,6 +82,27 @@ export async function evaluateSegmentation(evaluation: Evaluation): Promise<Eval
       last = now
     }
     onProgress?.(indices.length - todo.length + Math.min(start + chunk, todo.length), indices.length)
+  }
+
+  try {
+    // two chunks ahead are read and prepared, and the one before is judged, while the encoder works
+    const ahead = [fetch(0), fetch(chunk)]
+    let judging = Promise.resolve()
+    for (let start = 0; start < todo.length; start += chunk) {
+      signal?.throwIfAborted()
+      const images = await ahead.shift()!
+      ahead.push(fetch(start + 2 * chunk))
+      const encoded = await encodeImages(
+        segmenter,
+        images.map(({ pixels }) => pixels),
+      )
+      await judging
+      judging = finish(start, images, encoded)
+      judging.catch(() => {}) // told when it is awaited
+    }
+    await judging
+  } finally {
+    await helper.close()
   }
   return {
     dataset: 'voc',
@@ -97,31 +127,6 @@ export const spread = (total: number, limit: number): number[] =>
 /** Images of a short side that are held at once. */
 export const chunkSize = (shortSide: number): number =>
   Math.max(2, Math.min(64, Math.round(CHUNK_PIXELS / shortSide ** 2)))
-
-type Mask = { data: Uint8Array; width: number; height: number }
-
-/** What the scores of one image come to against its mask, and its labels at the mask's size. */
-function judgeImage(
-  segmenter: Segmenter,
-  { classNames, background }: SegmentationSet,
-  segmented: Segmented,
-  { data, width, height }: Mask,
-): Omit<ImageResult, 'id'> & { labels: Uint8Array } {
-  const classes = classNames.length
-  const overlap = overlapOf(nearestRows(segmented.pixels, height, width), data, classes)
-  const present = overlap.best.map(([c]) => c)
-  const named = background ? present.filter((c) => c > 0).map((c) => c - 1) : present
-  const again = scoreAgain(segmenter, segmented, segmenter.options, named)
-  const [labels, ofNamed] = labelEach([segmented.pixels, again], height, width)
-  return {
-    labels,
-    counts: countImage(labels, data, classes),
-    boundary: countBoundary(labels, data, width, height, classes),
-    oracle: countImage(overlap.oracle, data, classes),
-    named: countImage(ofNamed, data, classes),
-    overlaps: overlap.best,
-  }
-}
 
 /** The numbers of an evaluation from those of its images. */
 function sumUp(images: readonly ImageResult[], { classNames, background, things }: SegmentationSet) {

@@ -9,8 +9,10 @@ import { spread } from './evaluate.ts'
 import { labelPixels } from './maps.ts'
 import { classColours } from './palette.ts'
 import { drawPicture, type Picture } from './picture.ts'
-import { pixelGroups, type Segmenter, segmentPixels } from './segmentation.ts'
-import { openSegmenter, prepareImage } from './segmenter.ts'
+import { prepareImage } from './prepare.ts'
+import { pixelGroups } from './scores.ts'
+import { type Segmenter, segmentPixels } from './segmentation.ts'
+import { openSegmenter } from './segmenter.ts'
 
 /**
  * What there is to draw of an image: its groups after each stage and its labels, at its own size. The image is seen as

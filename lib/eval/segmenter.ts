@@ -1,12 +1,10 @@
 import type { Config } from '../config/schema.ts'
-import { type Image, normalize } from '../data/image.ts'
-import { resizeHalfPixel } from '../data/resize.ts'
 import { TEMPLATES } from '../data/templates.ts'
 import { loadTokenizer } from '../data/tokenizer.ts'
 import type { Params } from '../tensor/index.ts'
 import { buildZeroShotClassifier } from './classifier.ts'
-import { logitScale, type Pixels } from './encode.ts'
-import { type Resolved, resizedSize, resolveOptions } from './protocol.ts'
+import { logitScale } from './encode.ts'
+import { type Resolved, resolveOptions } from './protocol.ts'
 import type { Segmenter } from './segmentation.ts'
 
 /**
@@ -28,10 +26,4 @@ export async function openSegmenter(
     scale: await logitScale(params, config.model),
     options: resolveOptions(config, background),
   }
-}
-
-/** Resizes an image as the protocol says and normalises it. */
-export function prepareImage(image: Image, shortSide: number): Pixels {
-  const { width, height } = resizedSize(image.width, image.height, shortSide)
-  return { width, height, data: normalize(resizeHalfPixel(image, width, height)) }
 }

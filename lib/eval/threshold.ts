@@ -5,8 +5,10 @@ import type { Params } from '../tensor/index.ts'
 import { addCounts, countImage, emptyAreas, scoresOf } from './confusion.ts'
 import { chunkSize, spread } from './evaluate.ts'
 import { labelPixels } from './maps.ts'
-import { scoreAgain, segmentPixels } from './segmentation.ts'
-import { openSegmenter, prepareImage } from './segmenter.ts'
+import { prepareImage } from './prepare.ts'
+import { scoreAgain } from './scores.ts'
+import { segmentPixels } from './segmentation.ts'
+import { openSegmenter } from './segmenter.ts'
 
 /** Softmax times softmax is small while a model is unsure, so the low end is finer. */
 const THRESHOLDS = [

@@ -112,6 +112,22 @@ test('an interrupted evaluation goes on at the image where it stopped and comes 
   expect(openJournal(file, 'protocol a').known.size).toBe(0)
 })
 
+test('a thread of its own changes no number, and what goes wrong in it is told', { timeout: 180_000 }, async () => {
+  const labels = new Map<string, Uint8Array>()
+  const onLabels = (id: string, image: Uint8Array) => void labels.set(id, image)
+  const inline = await evaluate(smallSet(7, true), { thread: false, onLabels })
+  const before = new Map(labels)
+  const threaded = await evaluate(smallSet(7, true), { thread: true, onLabels })
+  expect({ ...threaded, seconds: 0 }).toEqual({ ...inline, seconds: 0 })
+  expect(labels).toEqual(before)
+  const set = smallSet(3, true)
+  const broken = async (index: number) => {
+    const sample = await set.read(index)
+    return { ...sample, mask: { ...sample.mask, data: sample.mask.data.subarray(1) } }
+  }
+  await expect(evaluate({ ...set, read: broken }, { thread: true })).rejects.toThrow(/predicted pixels for a mask of/)
+})
+
 test('with the classes that a caption names no other class is predicted', async () => {
   const set = smallSet(6, true)
   const ofOne: SegmentationSet = {
