@@ -45,6 +45,8 @@ function parseValue(raw: string, schema: JsonSchema, where: string): unknown {
   if (!takesText) return value
   const fits =
     typeof value === 'string' ||
+    (typeof value === 'number' && (kinds.includes('integer') || kinds.includes('number'))) ||
+    (typeof value === 'boolean' && kinds.includes('boolean')) ||
     (Array.isArray(value) && kinds.includes('array')) ||
     (value === null && kinds.includes('null'))
   return fits ? value : raw

@@ -71,6 +71,12 @@ test('a frozen configuration is read back as it was', () => {
   expect(parseConfigText(freezeConfig(config), 'config.yaml')).toEqual(config)
 })
 
+test('--set takes a number or auto where the key knows both', () => {
+  expect(loadConfig(null, { sets: ['eval.shortSide=96'] }).config.eval.shortSide).toBe(96)
+  expect(loadConfig(null, { sets: ['eval.shortSide=auto'] }).config.eval.shortSide).toBe('auto')
+  expect(loadConfig(null, { sets: ['data.augmentations.flip=false'] }).config.data.augmentations.flip).toBe(false)
+})
+
 test('--set takes globs and brace patterns as they are, numbers as text where text is wanted', () => {
   const { config } = loadConfig(null, {
     sets: ['data.train=*.tar', 'name=12', 'eval.voc.root={a,b}', 'train.betas=[0.8, 0.9]'],
