@@ -5,7 +5,7 @@ import { holdArray, holdTensor, record, taping, tensorOf } from '../tape.ts'
 import { ACTIVATION, type Activation } from './linear.ts'
 
 /** Matrices are [out, in]. The order is that of `struct EncoderWeights` in src/ops.h. */
-export const ENCODER_WEIGHTS = [
+const ENCODER_WEIGHTS = [
   'norm1',
   'norm1Bias',
   'q',
