@@ -182,14 +182,19 @@ function wilsonInterval(share: number, n: number): [number, number] {
 const isOtherMethod = ({ set }: EvalArgs): boolean =>
   set.some((text) => /^\s*eval\.(?:plainSegments|clusters)\b/.test(text))
 
-const openSet = ({ config }: ModelOfRun, split: string, context: Context): Promise<SegmentationSet> =>
-  openSegmentationSet({
+async function openSet({ run, config }: ModelOfRun, split: string, context: Context): Promise<SegmentationSet> {
+  const set = await openSegmentationSet({
     ...config.eval.voc,
     split,
+    audit: true,
     home: context.home,
     scenes: config.data.scenes,
     onProgress: reportProgress('making the scenes', 'images', context),
   })
+  for (const { id, message } of set.leftOut ?? [])
+    context.say(`${run.identity.id}: left out: ${printable(id)} ${printable(message)}`)
+  return set
+}
 
 type Chosen = 'auto' | 'oracle'
 const isChosen = (threshold: string | undefined): threshold is Chosen => threshold === 'auto' || threshold === 'oracle'

@@ -315,6 +315,11 @@ const evalSchema = section({
       .enum(['reference', 'voc'])
       .default('reference')
       .describe("VOC's classes as the reference names them (table, plant, monitor) or as VOC does"),
+    faultQuota: fraction
+      .default(0)
+      .describe(
+        'Share of images without a mask, of another size or with unknown labels that an evaluation may leave out',
+      ),
   }),
 })
 

@@ -8,6 +8,7 @@ import { plural, printable } from '../core/text.ts'
 import { decodeImage, type Image } from './image.ts'
 import { decodeMask, type Mask } from './mask.ts'
 import { ensureScenes, type OnProgress } from './scenes/write.ts'
+import { auditLabels, type LabelProblem, refuseAbove } from './segmentation-audit.ts'
 import { findImages, maskFile, readIds } from './segmentation-files.ts'
 import { layoutOf } from './segmentation-layout.ts'
 
@@ -25,6 +26,8 @@ export type SegmentationSet = {
   /** Hash of the list, of the masks and of the images' sizes. */
   fingerprint: string
   ids: string[]
+  /** Images of the list that cannot be used, where the split was audited: not in `ids`. */
+  leftOut?: LabelProblem[]
   /** @throws UserError where a file is damaged or image and mask differ in size. */
   read(index: number): Promise<LabelledImage>
 }
@@ -45,6 +48,9 @@ export async function openSegmentationSet(options: {
   classNames: 'reference' | 'voc'
   home: string
   scenes: Config['data']['scenes']
+  /** Look at every image before; up to the share `faultQuota` is left out. Otherwise whatever is missing is an error. */
+  audit?: boolean
+  faultQuota?: number
   onProgress?: OnProgress
 }): Promise<SegmentationSet> {
   const [place, variant = null] = options.root.split('#')
@@ -54,21 +60,30 @@ export async function openSegmentationSet(options: {
       : path.resolve(place)
   const layout = layoutOf(root, variant, options.classNames)
   const split = options.split === 'auto' ? layout.reported : options.split
-  const ids = readIds(layout, split)
+  const listed = readIds(layout, split)
   const imageOf = findImages(layout.images)
   const maskOf = (id: string) => maskFile(layout, id)
+  // what gvx has made itself has a manifest and is whole
+  const audited = options.audit === true && layout.fingerprint === null
+  const leftOut = audited
+    ? await auditLabels(listed, { imageOf, maskOf, remap: layout.remap, classes: layout.classes.length })
+    : []
+  refuseAbove(options.faultQuota ?? 0, leftOut, listed.length, `the split "${split}" of ${layout.name}`)
+  const unusable = new Set(leftOut.map(({ id }) => id))
+  const ids = listed.filter((id) => !unusable.has(id))
+  const missing = (isThere: (id: string) => boolean) => ids.filter((id) => !isThere(id))
   complain(
     layout.images,
     'image',
     split,
-    ids.filter((id) => !imageOf(id)),
+    missing((id) => imageOf(id) !== undefined),
     ids.length,
   )
   complain(
     layout.masks,
     'mask',
     split,
-    ids.filter((id) => !existsSync(maskOf(id))),
+    missing((id) => existsSync(maskOf(id))),
     ids.length,
   )
 
@@ -81,6 +96,7 @@ export async function openSegmentationSet(options: {
     ignoreIndex: 255,
     fingerprint: layout.fingerprint ? `${layout.fingerprint}-${split}` : fingerprintOf(ids, imageOf, maskOf),
     ids,
+    leftOut,
     read: (index) => readLabelled(ids[index], imageOf(ids[index])!, maskOf(ids[index]), layout.remap),
   }
 }

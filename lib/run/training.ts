@@ -63,8 +63,17 @@ export async function trainRun({ run, log, signal, progress }: TrainRun): Promis
   if (checkpoint) optimizer.restore(tensorsOf(checkpoint.optimizer))
   const untrained: Record<string, number> = numbersOf(checkpoint?.state.extra?.untrained)
 
-  const openSet = (split: string) =>
-    openSegmentationSet({ ...config.eval.voc, split, home, scenes: config.data.scenes })
+  const openSet = async (split: string) => {
+    const set = await openSegmentationSet({
+      ...config.eval.voc,
+      split,
+      audit: true,
+      home,
+      scenes: config.data.scenes,
+    })
+    for (const { id, kind, message } of set.leftOut ?? []) warn(`eval.${kind}`, printable(`${id} ${message}`))
+    return set
+  }
   const selection = await openSet(config.eval.voc.selectSplit)
   const stream = await openTrainStream({
     config,

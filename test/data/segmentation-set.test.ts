@@ -205,6 +205,55 @@ describe('a labelled set with a mistake', () => {
     expect(report.problems).toHaveLength(1)
   })
 
+  describe('that is audited before it is evaluated', () => {
+    const audited = (root: string, faultQuota: number) =>
+      openSegmentationSet({
+        root,
+        split: 'val',
+        classNames: 'reference',
+        home: path.join(root, '..'),
+        scenes,
+        audit: true,
+        faultQuota,
+      })
+    /** Twelve images, five of them with a mistake each. */
+    async function faulty() {
+      const root = await voc(Array.from({ length: 12 }, (_, i) => `i${String(i).padStart(2, '0')}`))
+      const put = (file: string, content: Uint8Array) => writeFileSync(path.join(root, 'VOC2012', file), content)
+      rmSync(path.join(root, 'VOC2012/JPEGImages/i01.jpg'))
+      rmSync(path.join(root, 'VOC2012/SegmentationClass/i03.png'))
+      put('SegmentationClass/i05.png', encodeMaskPng(new Uint8Array(9), 3, 3))
+      put('SegmentationClass/i07.png', encodeMaskPng(new Uint8Array(24).fill(21), 6, 4))
+      put('JPEGImages/i09.jpg', Buffer.from('no'))
+      return root
+    }
+
+    it('is refused above the quota, with what is wrong counted and named', async () => {
+      const refused = audited(await faulty(), 0.4)
+      await expect(refused).rejects.toBeInstanceOf(UserError)
+      await expect(refused).rejects.toThrow(
+        '5 of 12 images of the split "val" of voc2012 cannot be used (1 missing-image, 1 missing-mask, 1 size-mismatch, 1 unknown-label, 1 corrupt-image): i01 has no image, i03 has no mask, i05 its mask is 3×3, its image 6×4, ….',
+      )
+    })
+
+    it('is evaluated without them below it, as another set than the whole one', async () => {
+      const root = await faulty()
+      const set = await audited(root, 0.5)
+      expect(set.ids).toEqual(['i00', 'i02', 'i04', 'i06', 'i08', 'i10', 'i11'])
+      expect(set.leftOut!.map(({ id, kind }) => `${id} ${kind}`)).toEqual([
+        'i01 missing-image',
+        'i03 missing-mask',
+        'i05 size-mismatch',
+        'i07 unknown-label',
+        'i09 corrupt-image',
+      ])
+      expect((await set.read(6)).id).toBe('i11')
+      const whole = await audited(await voc(set.ids), 0)
+      expect(whole.leftOut).toEqual([])
+      expect(whole.fingerprint).toBe(set.fingerprint)
+    })
+  })
+
   it('is not led out of its folder by a list', async () => {
     const root = await voc(['a'])
     writeFileSync(path.join(root, 'VOC2012/ImageSets/Segmentation/val.txt'), '../../a\n')
