@@ -78,7 +78,7 @@ export function refuseAbove(quota: number, problems: readonly LabelProblem[], to
 }
 
 /** `2 missing-mask, 1 size-mismatch`. */
-export function countsOf(problems: readonly LabelProblem[]): string {
+function countsOf(problems: readonly LabelProblem[]): string {
   const counts = new Map<string, number>()
   for (const { kind } of problems) counts.set(kind, (counts.get(kind) ?? 0) + 1)
   return [...counts].map(([kind, count]) => `${count} ${kind}`).join(', ')
