@@ -71,6 +71,17 @@ test('a frozen configuration is read back as it was', () => {
   expect(parseConfigText(freezeConfig(config), 'config.yaml')).toEqual(config)
 })
 
+test.each([
+  [12, 1, [6, 6]],
+  [12, 2, [6, 3, 3]],
+  [3, 1, [2, 1]],
+  [3, 2, [1, 1, 1]],
+  [4, 2, [2, 1, 1]],
+])('%i layers in %i stages are shared out as the paper does', (depth, stages, depths) => {
+  const sets = [`model.depth=${depth}`, `model.stages=${stages}`]
+  expect(loadConfig(null, { sets }).config.model.depths).toEqual(depths)
+})
+
 test('--set takes a number or auto where the key knows both', () => {
   expect(loadConfig(null, { sets: ['eval.shortSide=96'] }).config.eval.shortSide).toBe(96)
   expect(loadConfig(null, { sets: ['eval.shortSide=auto'] }).config.eval.shortSide).toBe('auto')
