@@ -22,6 +22,8 @@ type Args = { runs: string[] }
 const POLL_MS = 500
 /** Between the end of a run and the start of its sweep's next one: so long nothing may happen before the lines end. */
 const QUIET_MS = 4000
+/** So long a run may wait for its worker to begin; later it is one that nobody came for. */
+const STARTING_MS = 60_000
 /** The first look at many long logs is cut into pieces of about this size, so that keys are answered in between. */
 const BUDGET_MS = 80
 
@@ -94,23 +96,27 @@ async function follow(
   }
 }
 
-/** What is watched: runs, and sweeps of which more runs may come. */
-type Shown = { runs: RunBrief[]; sweeps: SweepRecord[] }
+/** What is watched: runs, sweeps of which more runs may come, and the one sweep that all the runs are of, if there is such a one. */
+type Shown = { runs: RunBrief[]; sweeps: SweepRecord[]; about: SweepRecord | null }
 
 function named(names: readonly string[], store: Store): Shown {
   const ids = new Set(names.map((name) => resolveRunName(store, name)))
-  return { runs: briefRuns(store, { removed: true }).filter(({ id }) => ids.has(id)), sweeps: [] }
+  const runs = briefRuns(store, { removed: true }).filter(({ id }) => ids.has(id))
+  const holdsAll = ({ points }: SweepRecord) => runs.every(({ run }) => points.some((point) => point.run === run))
+  return { runs, sweeps: [], about: listSweeps(store.home).find(holdsAll) ?? null }
 }
+
+const isAtWork = ({ status, created }: RunBrief): boolean =>
+  status === 'running' || status === 'starting' || (status === 'queued' && Date.now() - created < STARTING_MS)
 
 /** The runs that somebody works on, and the runs that stand for the other points of their sweeps. */
 function running(store: Store, home: string): Shown {
   const all = briefRuns(store)
-  const atWork = new Set(
-    all.filter(({ status }) => status === 'running' || status === 'starting').map(({ run }) => run),
-  )
+  const atWork = new Set(all.filter(isAtWork).map(({ run }) => run))
   const sweeps = listSweeps(home).filter(({ points }) => points.some(({ run }) => run !== null && atWork.has(run)))
   const theirs = new Set(sweeps.flatMap(({ points }) => points.flatMap(({ run }) => run ?? [])))
-  return { runs: all.filter(({ run }) => atWork.has(run) || theirs.has(run)), sweeps }
+  const runs = all.filter(({ run }) => atWork.has(run) || theirs.has(run))
+  return { runs, sweeps, about: sweeps.length === 1 ? sweeps[0] : null }
 }
 
 /** The runs that are shown, and those that their sweeps will start. */
@@ -134,9 +140,9 @@ function keysOf({ runs, sweeps }: Shown): (identity: Pick<RunIdentity, 'id' | 's
 }
 
 /** What sets each run apart: what the sweep file says where there is one, else whatever differs. */
-function valuesOf({ runs, sweeps }: Shown, store: Store): (run: RunBrief) => Record<string, unknown> {
-  if (sweeps.length === 1) {
-    const points = new Map(sweeps[0].points.map((point) => [point.run, point.overrides]))
+function valuesOf({ runs, about }: Shown, store: Store): (run: RunBrief) => Record<string, unknown> {
+  if (about) {
+    const points = new Map(about.points.map((point) => [point.run, point.overrides]))
     return ({ run }) => points.get(run) ?? {}
   }
   const values = differingValues(
@@ -148,7 +154,7 @@ function valuesOf({ runs, sweeps }: Shown, store: Store): (run: RunBrief) => Rec
 
 /** Runs that exist and points that still wait for one. */
 function sessionOf(shown: Shown, keyOf: ReturnType<typeof keysOf>, store: Store): Update {
-  const { runs, sweeps } = shown
+  const { runs, sweeps, about } = shown
   const overridesOf = valuesOf(shown, store)
   const existing = runs.map((brief): PlannedPoint => {
     const { run, label, seed, configHash, totalSteps, sweep, point, status } = brief
@@ -170,8 +176,9 @@ function sessionOf(shown: Shown, keyOf: ReturnType<typeof keysOf>, store: Store)
         }),
       ),
   )
-  const title = sweeps.map(({ name }) => name).join(', ') || runs.map(({ run }) => run).join(', ')
-  const question = sweeps.map((sweep) => sweep.question).join(' ')
+  const told = about ? [about] : sweeps
+  const title = told.map(({ name }) => name).join(', ') || runs.map(({ run }) => run).join(', ')
+  const question = told.map((sweep) => sweep.question).join(' ')
   const points = [...existing, ...waiting]
   return { type: 'session', title, question, file: sweeps[0]?.file ?? null, jobs: existing.length, points }
 }

@@ -13,6 +13,8 @@ export type RunBrief = {
   configHash: string
   status: RunStatus
   totalSteps: number
+  /** Milliseconds since the epoch. */
+  created: number
 }
 
 /** The runs that were not taken out, oldest first; all of them with `removed`. */
@@ -20,7 +22,7 @@ export function briefRuns(store: Store, { removed = false }: { removed?: boolean
   return store
     .sql(
       `SELECT r.id, 'run' || r.id AS run, r.label, r.seed, s.name AS sweep, p.key AS point, r.config_hash AS configHash,
-       r.status, coalesce(r.total_steps, 0) AS totalSteps
+       r.status, r.created, coalesce(r.total_steps, 0) AS totalSteps
        FROM runs r LEFT JOIN sweeps s ON s.id = r.sweep LEFT JOIN points p ON p.id = r.point
        WHERE r.removed IS NULL ${removed ? 'OR TRUE' : ''} ORDER BY r.id`,
     )

@@ -1,7 +1,7 @@
 import { formatDuration } from '../core/durations.ts'
 import { plural, printable } from '../core/text.ts'
 import { formatShare, pad } from './format.ts'
-import { helpOf, type KeyBinding, SCREENS } from './keys.ts'
+import { helpOf, type KeyBinding, SCREENS, type Screen } from './keys.ts'
 import { beside, EMPTY, type Line, line, lineWidth, type Span, span, spread, truncateLine } from './lines.ts'
 import { isLive, isOver, sessionEta, sessionProgress } from './pace.ts'
 import { bar, boardLines } from './screens/board.ts'
@@ -94,6 +94,17 @@ function countsOf(statuses: readonly string[]): string {
     .join(' · ')
 }
 
+/** Where seven whole names and the help do not fit. */
+const SHORT_NAMES: Record<Screen, string> = {
+  board: 'board',
+  run: 'run',
+  compare: 'comp',
+  leaderboard: 'rank',
+  logs: 'logs',
+  system: 'sys',
+  segments: 'seg',
+}
+
 function footerLines({ view, typed, width, notice }: Scene): Line[] {
   const { dialog } = view
   if (dialog?.type === 'text')
@@ -117,14 +128,15 @@ function footerLines({ view, typed, width, notice }: Scene): Line[] {
     ]
   const tabs: Span[] = SCREENS.flatMap((screen, i): Span[] => [
     ...(i > 0 ? [span(' ')] : []),
-    span(
-      `${i + 1} ${width < 75 ? (screen === view.screen ? screen : screen.slice(0, 3)) : screen}`,
-      screen === view.screen ? 'selected' : 'dim',
-    ),
+    span(`${i + 1} ${width < 75 ? SHORT_NAMES[screen] : screen}`, screen === view.screen ? 'selected' : 'dim'),
   ])
   const filter = view.filter === '' ? '' : `/${view.filter}  `
   const marked = view.marked.size === 0 ? '' : `${view.marked.size} marked  `
-  return [spread(tabs, line(span(printable(`${filter}${marked}`), 'accent'), span('? help  q quit', 'dim')), width)]
+  const state = span(printable(`${filter}${marked}`), 'accent')
+  const help = span('? help', 'dim')
+  const rights = [line(state, help, span('  q quit', 'dim')), line(state, help), line(state)]
+  const room = width - lineWidth(tabs) - 1
+  return [spread(tabs, rights.find((right) => lineWidth(right) <= room) ?? line(help), width)]
 }
 
 function dialogLines(scene: Scene): Line[] {
@@ -191,6 +203,6 @@ function helpLines({ view, width, height }: Scene): Line[] {
     lines: part.slice(c * rows, (c + 1) * rows),
     width: Math.floor(width / across) - 1,
   }))
-  const more = pages > 1 ? `page ${page + 1} of ${pages}, space turns it · ` : ''
+  const more = pages > 1 ? `page ${page + 1} of ${pages}: space · ` : ''
   return [...beside(columns), line(span(`${more}any other key goes back`, 'dim'))]
 }

@@ -62,11 +62,16 @@ describe.each(SIZES)('at $width columns', (size) => {
   })
   test('the system screen has a gauge for each thing that may run short', () => {
     const shown = frame(sceneOf(size, { screen: 'system' }))
-    expect(shown).toMatch(/GPU 0 +[━╸·]+ +45 % {2}NVIDIA H/)
+    expect(shown).toMatch(/GPU 0 +[━╸·]+ +45 % {2}\S/)
     expect(shown).toMatch(/GPU 1 +NVIDIA odd/)
     for (const name of ['CPU', 'memory', 'disk']) expect(shown).toMatch(new RegExp(`${name} +[━╸·]+ +\\d+ %`))
     if (size.width >= 80)
       expect(shown).toMatch(/disk .*81.0 GB free[\s\S]*GPU 0.*56 °C · 310 W[\s\S]*memory .*9.0 GB of 80.0 GB/)
+  })
+  test('a long line of the log is read to its end', () => {
+    expect(frame(sceneOf(size, { screen: 'logs', selected: 'two-stage/seed=0' }))).toMatch(
+      /from step 200 on native[\s\S]*pid 4002\n/,
+    )
   })
   test('the board, a run and the comparison look so', () => {
     for (const screen of ['board', 'run', 'compare'] as const) {

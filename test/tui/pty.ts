@@ -6,26 +6,32 @@ export type Session = {
   /** The visible screen, a line of text for each row, without spaces at their ends. */
   frame(): string[]
   /** Resolves with the frame as soon as the screen satisfies the test; rejects with what it showed instead. */
-  until(what: string | RegExp | ((frame: string) => boolean)): Promise<string[]>
+  until(what: string | RegExp | ((frame: string) => boolean), ms?: number): Promise<string[]>
   type(keys: string): void
   resize(columns: number, rows: number): void
   kill(signal: string): void
   exited: Promise<{ exitCode: number; signal: number | undefined }>
   bytes(): string
+  /** Calls back for every piece that is sent from now on. */
+  listen(onData: (data: string) => void): void
   pid: number
   terminal: InstanceType<typeof xterm.Terminal>
 }
 
-export function openSession(
-  file: string,
-  args: readonly string[],
-  { columns, rows, env = {} }: { columns: number; rows: number; env?: Record<string, string> },
-): Session {
+type Size = { columns: number; rows: number; env?: Record<string, string> }
+
+/** A script of ours, in JavaScript or TypeScript. */
+export function openSession(file: string, args: readonly string[], size: Size): Session {
+  const loader = /\.tsx?$/.test(file) ? ['--import', 'tsx'] : []
+  return openTerminal(process.execPath, [...loader, file, ...args], size)
+}
+
+/** Any program. */
+export function openTerminal(command: string, args: readonly string[], { columns, rows, env = {} }: Size): Session {
   const terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 1000 })
   // what this process was told about colours and tests is not for the one in the terminal
   const { NO_COLOR, FORCE_COLOR, CI, VITEST, ...environment } = process.env
-  const loader = /\.tsx?$/.test(file) ? ['--import', 'tsx'] : []
-  const child = spawn(process.execPath, [...loader, file, ...args], {
+  const child = spawn(command, [...args], {
     name: 'xterm-256color',
     cols: columns,
     rows,
@@ -64,7 +70,7 @@ export function openSession(
   }
   return {
     frame,
-    until(what) {
+    until(what, ms = 40_000) {
       const holds = (text: string) =>
         typeof what === 'function' ? what(text) : typeof what === 'string' ? text.includes(what) : what.test(text)
       return new Promise((resolve, reject) => {
@@ -80,7 +86,7 @@ export function openSession(
         }
         const timer = setTimeout(
           () => finish(() => reject(new Error(`waited for ${what}, saw:\n${frame().join('\n')}`))),
-          40_000,
+          ms,
         )
         watchers.add(look)
         if (whole()) look()
@@ -94,6 +100,7 @@ export function openSession(
     kill: (signal) => child.kill(signal),
     exited,
     bytes: () => bytes,
+    listen: (onData) => void child.onData(onData),
     pid: child.pid,
     terminal,
   }

@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/durations.ts'
-import { printable } from '../../core/text.ts'
+import { plural, printable } from '../../core/text.ts'
 import { formatMetric, formatShare, pad, truncate, valueText } from '../format.ts'
 import { EMPTY, type Line, line, SERIES_TONES, span, type Tone, truncateLine, wrap } from '../lines.ts'
 import { alertsOf, isLive, type Row, runEta } from '../pace.ts'
@@ -110,7 +110,8 @@ function columnsOf({ view, now, rows }: Scene, selected: Row | null): Column<Row
       cell: ({ run, status }) => ({ text: run !== null && isLive(status) ? formatDuration(runEta(run, now)) : '' }),
     },
   ]
-  return anyEval ? columns : columns.filter((column) => column.title !== 'mIoU %')
+  const anyLive = rows.some((row) => isLive(row.status))
+  return columns.filter(({ title }) => (title === 'mIoU %' ? anyEval : title === 'left' ? anyLive : true))
 }
 
 const statusCell = (row: Row): { text: string; tone: Tone } => ({
@@ -136,11 +137,12 @@ export function bar(share: number, width: number): string {
 
 function cardLines(row: Row, { width, view, now }: Scene, selected: boolean): Line[] {
   const score = scoreOf(row.run)
-  const mark = view.marked.has(row.id) ? '*' : ' '
+  const mark = `${selected ? '▸' : ' '}${view.marked.has(row.id) ? '*' : ''}`
   const name = `${mark}${printable(row.label)}${row.seed === null ? '' : ` #${row.seed}`}`
   const status = statusCell(row)
   const left = pad(name, Math.max(4, width - status.text.length - 1))
-  const eta = row.run !== null && isLive(row.status) ? ` ${formatDuration(runEta(row.run, now))}` : ''
+  const ms = row.run !== null && isLive(row.status) ? runEta(row.run, now) : Number.NaN
+  const eta = Number.isNaN(ms) ? '' : ` ${formatDuration(ms)}`
   const facts = `  ${bar(shareOf(row), 8)} ${formatShare(shareOf(row))}${score === null ? '' : ` mIoU ${formatMetric(score.metric, score.value)}`}${eta}`
   return [
     line(span(left, selected ? 'selected' : 'title'), ' ', span(status.text, status.tone)),
@@ -189,7 +191,7 @@ function detailLines(row: Row, { width, rows }: Scene): Line[] {
 function factsOf({ run }: Row): string {
   if (run === null) return ''
   const checkpoint = run.checkpoint === null ? 'no checkpoint yet' : `checkpoint at step ${run.checkpoint.step}`
-  return [run.where, run.host, checkpoint, run.warnings > 0 ? `${run.warnings} warnings` : '']
+  return [run.where, run.host, checkpoint, run.warnings > 0 ? plural(run.warnings, 'warning') : '']
     .filter(Boolean)
     .join(' · ')
 }

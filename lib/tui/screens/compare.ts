@@ -23,7 +23,7 @@ export function compareLines(scene: Scene): Line[] {
     return [EMPTY, line(span('nothing to compare yet: mark runs with space on the board', 'dim'))]
   const hint =
     marked.length === 0
-      ? `all runs${withRun.length > MOST ? ` (the first ${MOST})` : ''}; space on the board marks those to compare`
+      ? `all runs${withRun.length > MOST ? ` (the first ${MOST})` : ''}; space marks some, on the board`
       : `${compared.length} marked${marked.length > MOST ? ` (the first ${MOST} of ${marked.length})` : ''}`
   const settings = chartSettings(view)
   const head = truncateLine(line(span(hint, 'dim'), span(settings === '' ? '' : `  [${settings}]`, 'accent')), width)

@@ -1,6 +1,6 @@
 import { printable } from '../../core/text.ts'
 import { formatMetric } from '../format.ts'
-import { EMPTY, type Line, line, span, truncateLine } from '../lines.ts'
+import { EMPTY, type Line, line, span, wrap } from '../lines.ts'
 import type { Row } from '../pace.ts'
 import { baselinesOf, scoreOf } from '../rows.ts'
 import { type Column, tableLines, windowOf } from '../table.ts'
@@ -55,12 +55,11 @@ export function leaderboardLines(scene: Scene): Line[] {
   const at = standings.findIndex((s) => row !== null && s.ids.includes(row.id))
   const baselines = Object.entries(baselinesOf(rows)).map(([name, value]) => `${name} ${formatMetric('mIoU', value)}`)
   const provisional = standings.some((s) => s.scores.length > 0 && !s.final)
+  const note = (text: string) => wrap(text, width).map((part) => line(span(part, 'dim')))
   const foot: Line[] = [
     EMPTY,
-    truncateLine(line(span(baselines.length > 0 ? `for comparison: ${baselines.join(' · ')}` : '', 'dim')), width),
-    ...(provisional
-      ? [truncateLine(line(span('~ best so far during training, on a subset of the images', 'dim')), width)]
-      : []),
+    ...(baselines.length > 0 ? note(`for comparison: ${baselines.join(' · ')}`) : []),
+    ...(provisional ? note('~ best so far during training, on a subset of the images') : []),
   ]
   const room = Math.max(1, height - 1 - foot.length)
   const shown = windowOf(standings.length, room, at)
@@ -71,7 +70,7 @@ export function leaderboardLines(scene: Scene): Line[] {
 function columnsOf(standings: readonly Standing[]): Column<Standing>[] {
   const best = standings[0].mean
   const known = (s: Standing) => s.scores.length > 0
-  return [
+  const columns: Column<Standing>[] = [
     {
       title: '#',
       priority: 1,
@@ -109,4 +108,5 @@ function columnsOf(standings: readonly Standing[]): Column<Standing>[] {
       cell: (s) => ({ text: s.waiting > 0 ? String(s.waiting) : '', tone: 'dim' }),
     },
   ]
+  return columns.filter(({ title }) => title !== 'waiting' || standings.some(({ waiting }) => waiting > 0))
 }

@@ -1,5 +1,5 @@
 import { printable } from '../../core/text.ts'
-import { formatBytes, formatRate, formatShare, pad } from '../format.ts'
+import { formatBytes, formatRate, formatShare, pad, textWidth } from '../format.ts'
 import { EMPTY, type Line, line, span, type Tone, truncateLine } from '../lines.ts'
 import { isLive, type Row, rateOf } from '../pace.ts'
 import type { RunState } from '../reducer.ts'
@@ -8,12 +8,20 @@ import { bar } from './board.ts'
 import { padTo } from './charts.ts'
 import type { Scene } from './scene.ts'
 
+const usedOf = ({ used, total }: { used: number; total: number }): string[] => [
+  `${formatBytes(used)} of ${formatBytes(total)}`,
+  `${formatBytes(total - used)} free`,
+]
+
 /** The machine and the workers on it. */
 export function systemLines({ system, rows, width, height }: Scene): Line[] {
   if (system === null) return [EMPTY, line(span('reading the machine …', 'dim'))]
   const { cores, load, memory, disk, gpus } = system
   const barWidth = Math.max(8, Math.min(30, width - 42))
-  const gauge = (name: string, share: number, text: string): Line => {
+  /** With the longest of the texts that fits. */
+  const gauge = (name: string, share: number, ...texts: string[]): Line => {
+    const room = width - 9 - (Number.isNaN(share) ? 0 : barWidth + 8)
+    const text = texts.find((candidate) => textWidth(candidate) <= room) ?? texts.at(-1) ?? ''
     if (Number.isNaN(share)) return truncateLine(line(span(pad(name, 9), 'title'), span(text, 'dim')), width)
     const tone: Tone = share > 0.95 ? 'bad' : share > 0.8 ? 'warn' : 'good'
     return truncateLine(
@@ -28,21 +36,34 @@ export function systemLines({ system, rows, width, height }: Scene): Line[] {
   }
   const mean = cores.reduce((a, b) => a + b, 0) / Math.max(1, cores.length)
   const gauges = [
-    gauge('CPU', mean, `${cores.length} cores · load ${load.map((l) => l.toFixed(1)).join(' ')}`),
-    ...(cores.length <= 8 && height > 16 ? cores.map((core, i) => gauge(`  core ${i}`, core, '')) : []),
-    gauge('memory', memory.used / memory.total, `${formatBytes(memory.used)} of ${formatBytes(memory.total)}`),
+    gauge(
+      'CPU',
+      mean,
+      `${cores.length} cores · load ${load.map((l) => l.toFixed(1)).join(' ')}`,
+      `load ${load[0].toFixed(1)}`,
+    ),
+    ...(cores.length <= 8 && height > 16 ? cores.map((core, i) => gauge(`  core ${i}`, core)) : []),
+    gauge('memory', memory.used / memory.total, ...usedOf(memory)),
     ...(disk === null
       ? []
-      : [gauge('disk', 1 - disk.free / disk.total, `${formatBytes(disk.free)} free at ${printable(disk.path)}`)]),
+      : [
+          gauge(
+            'disk',
+            1 - disk.free / disk.total,
+            `${formatBytes(disk.free)} free at ${printable(disk.path)}`,
+            `${formatBytes(disk.free)} free`,
+          ),
+        ]),
     ...gpus.flatMap(({ index, name, busy, memory: own, celsius, watts }) => {
       const facts = [
         printable(name),
         celsius === null ? '' : `${celsius} °C`,
         watts === null ? '' : `${watts.toFixed(0)} W`,
       ]
-      const used =
-        own && gauge('  memory', own.used / own.total, `${formatBytes(own.used)} of ${formatBytes(own.total)}`)
-      return [gauge(`GPU ${index}`, busy ?? Number.NaN, facts.filter(Boolean).join(' · ')), ...(used ? [used] : [])]
+      const known = facts.filter(Boolean)
+      const texts = known.map((_, i) => known.slice(i).join(' · ')) // the name goes first
+      const used = own && gauge('  memory', own.used / own.total, ...usedOf(own))
+      return [gauge(`GPU ${index}`, busy ?? Number.NaN, ...texts), ...(used ? [used] : [])]
     }),
   ]
   const live = rows.filter((row): row is Row & { run: RunState } => row.run !== null && isLive(row.status))

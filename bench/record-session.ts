@@ -1,0 +1,177 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openTerminal } from '../test/tui/pty.ts'
+import { terminalSvg } from './terminal-svg.ts'
+
+/**
+ * Records a session for the documentation: a shell in a real pseudo-terminal in which a sweep is started, left, watched and compared.
+ *
+ *     npx tsx bench/record-session.ts HOME FILE [gvx sweep options]
+ *     npx tsx bench/record-session.ts lab ablations/stages.yaml -j 2
+ *
+ * Writes docs/session.cast (asciinema v2: `asciinema play docs/session.cast`) and the pictures docs/pictures/session-*.svg. In a home
+ * where the sweep has points left, they are trained: the beginning is recorded, the long middle waited for and left out. In one
+ * where all have finished, the same without the beginning. Training is real, so it takes as long as the sweep does.
+ */
+const SIZE = { columns: 110, rows: 34 }
+/** No pause of the recording is longer, in seconds. */
+const LONGEST_PAUSE = 1.5
+/** Milliseconds that data and training may take until there is something to see. */
+const LONG = 1_200_000
+const ROOT = resolve(import.meta.dirname, '..')
+
+const [home, file, ...options] = process.argv.slice(2)
+if (!home || !file) throw new Error('usage: record-session.ts HOME FILE [gvx sweep options]')
+const bin = mkdtempSync(join(tmpdir(), 'gvx-bin-'))
+symlinkSync(join(ROOT, 'bin/gvx.js'), join(bin, 'gvx'))
+const session = openTerminal('bash', ['--norc', '--noprofile'], {
+  ...SIZE,
+  env: { PS1: '$ ', GVX_HOME: resolve(home), PATH: `${bin}${delimiter}${process.env.PATH}`, HISTFILE: '' },
+})
+
+/** Events of the cast; between `pause` and `go on` nothing is recorded and no time passes. */
+const events: [seconds: number, text: string][] = []
+let clock = 0
+let last = performance.now()
+let recording = true
+session.listen((text) => {
+  const now = performance.now()
+  if (recording) {
+    clock += Math.min(LONGEST_PAUSE, (now - last) / 1000)
+    events.push([clock, text])
+  }
+  last = now
+})
+
+mkdirSync(join(ROOT, 'docs/pictures'), { recursive: true })
+try {
+  await prompt()
+  const left = pointsLeft()
+  await enter(`gvx sweep ${[file, ...options].join(' ')}`)
+  if (left > 0) {
+    await session.until(/● running/, LONG)
+    await session.until(/checkpoint at step/, LONG)
+    await look(4)
+    picture('board')
+    await press('2')
+    await look(3)
+    picture('run')
+    await press('1')
+    await press('?')
+    await look(2)
+    await press('\u001b')
+    await press('q')
+    await session.until('leave how?')
+    await look(2)
+    picture('leave')
+    session.type('d')
+    await session.until('goes on in the background')
+    await prompt()
+    await look(2)
+    await enter('gvx watch')
+    await session.until(/[2-9] running|1 running[\s\S]*finished/, LONG)
+    await look(3)
+    await press('3')
+    await look(4)
+    await press('q')
+    session.type('d')
+    await prompt()
+    recording = false
+    while (pointsLeft() > 0) await sleep(2000)
+    recording = true
+  }
+  await prompt()
+  const runs = runNames()
+  await enter(`gvx watch ${runs.join(' ')}`)
+  await session.until(/ended|done/)
+  await look(3)
+  picture('watch')
+  await press('3')
+  await session.until('all runs')
+  await look(3)
+  picture('compare')
+  await press('4')
+  await look(3)
+  picture('leaderboard')
+  await press('7')
+  await session.until(/next image|no samples/)
+  await look(3)
+  picture('segments')
+  await press('q')
+  await prompt()
+  await enter('clear; gvx leaderboard')
+  await prompt()
+  await look(2)
+  await enter(`clear; gvx compare ${runs[0]} ${runs.at(-1)} | head -30`)
+  await prompt()
+  await look(3)
+  picture('commands')
+  session.type('exit\r')
+  await session.exited
+} finally {
+  rmSync(bin, { recursive: true, force: true })
+  session.kill('SIGKILL')
+}
+const header = {
+  version: 2,
+  width: SIZE.columns,
+  height: SIZE.rows,
+  title: `gvx sweep ${file}`,
+  env: { TERM: 'xterm-256color', SHELL: 'bash' },
+}
+const lines = [header, ...events.map(([seconds, text]) => [Number(seconds.toFixed(3)), 'o', text])]
+writeFileSync(join(ROOT, 'docs/session.cast'), `${lines.map((line) => JSON.stringify(line)).join('\n')}\n`)
+console.log(`docs/session.cast: ${events.length} events, ${clock.toFixed(0)} s`)
+
+function picture(name: string): void {
+  writeFileSync(join(ROOT, `docs/pictures/session-${name}.svg`), terminalSvg(session))
+}
+
+function look(seconds: number): Promise<void> {
+  return sleep(1000 * seconds)
+}
+
+/** Presses a key of the screen and waits for what it changes. */
+async function press(key: string): Promise<void> {
+  const before = session.frame().join('\n')
+  session.type(key)
+  await session.until((frame) => frame !== before)
+}
+
+/** Types a command as a person would. */
+async function enter(command: string): Promise<void> {
+  for (const character of command) {
+    session.type(character)
+    await sleep(25)
+  }
+  await sleep(400)
+  session.type('\r')
+}
+
+/** Waits until the shell asks for a command. */
+async function prompt(): Promise<void> {
+  await session.until((frame) => frame.trimEnd().endsWith('$'))
+}
+
+function gvx(...args: string[]): string {
+  return execFileSync(process.execPath, [join(ROOT, 'bin/gvx.js'), ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, GVX_HOME: resolve(home) },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+}
+
+/** Points of the sweep that are not done yet. */
+function pointsLeft(): number {
+  const { points } = JSON.parse(gvx('sweep', file, ...options, '-n', '--json'))
+  return points.filter(({ action }: { action: string }) => action !== 'skip').length
+}
+
+/** The runs of the sweep, in the order of its points. */
+function runNames(): string[] {
+  const { points } = JSON.parse(gvx('sweep', file, ...options, '-n', '--json'))
+  return points.flatMap(({ run }: { run: string | null }) => run ?? [])
+}
