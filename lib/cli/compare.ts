@@ -4,7 +4,16 @@ import { type Comparison, compareRuns } from '../store/compare.ts'
 import { resolveRunName } from '../store/names.ts'
 import { type CodeDifference, codeDifference } from './code-difference.ts'
 import { type Cell, type Column, defineCommand, type Out } from './command.ts'
-import { classIou, deltaText, intervalCells, intervalColumns, meanText, metricText, signedPercent } from './format.ts'
+import {
+  classIou,
+  deltaText,
+  intervalCells,
+  intervalColumns,
+  meanText,
+  metricText,
+  percent,
+  signedPercent,
+} from './format.ts'
 import { type Curve, curvesOf, drawCurves } from './loss-chart.ts'
 import { evaluationJson } from './show.ts'
 
@@ -108,13 +117,23 @@ function printConfig({ runs, config }: Compared, out: Out): void {
 function printResults({ runs, results, intervals }: Compared, out: Out): void {
   for (const { dataset, comparable, evaluations } of results) {
     const names = [...new Set(evaluations.flatMap((e) => Object.keys(e?.values ?? {})))]
-    const text = (value: Cell, row: number) => (row < names.length ? metricText(names[row])(value) : stepText(value))
+    const baselines = [...new Set(evaluations.flatMap((e) => Object.keys(e?.baselines ?? {})))]
+    const text = (value: Cell, row: number) => {
+      if (row < names.length) return metricText(names[row])(value)
+      return row < names.length + baselines.length ? percent(value) : stepText(value)
+    }
+    // beside numbers and not compared: no differences
+    const beside = (values: Cell[]) => values.flatMap((value, i): Cell[] => (i === 0 ? [value] : [value, null]))
     out.table({
       title: `${evaluations.some((e) => e?.purpose === 'during') ? 'Evaluation during training' : 'Final evaluation'}: ${dataset}`,
       columns: [{ name: 'value', weight: 9 }, ...valueColumns(runs, text)],
       rows: [
         ...names.map((name): Cell[] => [name, ...withDeltas(evaluations.map((e) => e?.values[name] ?? null))]),
-        ['step', ...evaluations.flatMap((e, i): Cell[] => (i === 0 ? [e?.step ?? null] : [e?.step ?? null, null]))],
+        ...baselines.map((name): Cell[] => [
+          `(${name})`,
+          ...beside(evaluations.map((e) => e?.baselines[name] ?? null)),
+        ]),
+        ['step', ...beside(evaluations.map((e) => e?.step ?? null))],
       ],
     })
     if (!comparable) out.line('The protocols of these evaluations differ: the numbers do not compare.')

@@ -26,6 +26,7 @@ describe('the reading commands on five finished runs and one at work', SLOW, () 
 
     const compare = await gvx(['compare', '1', 'run3'], { home })
     expect(compare.stdout).toMatch(/model\.stages +1 +2/)
+    expect(compare.stdout).toMatch(/\(chance\) +\d+\.\d +\d+\.\d/)
     expect(compare.stdout).toMatch(/circle +44\.0 +31\.0 +−13\.0/)
     expect(compare.stdout).toMatch(/run3 − run1 +voc +−\d+\.\d +−\d+\.\d to −\d+\.\d +< 0\.001/)
     expect(compare.stdout).toMatch(/two-stage +2 +30\.0 ± 1\.4 +−16\.0 +−29\.8 to −2\.2 +0\.041 +run3 run4/)
