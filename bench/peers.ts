@@ -49,8 +49,14 @@ type Row = {
   gvxBestMs: number
   gvxBestShareOfPeak: number | null
   peerBestMs: number
+  /** Processor time of all threads, which other work on the machine disturbs less; of the peers the least. */
+  gvxCpuMs: number
+  peerCpuMs: number
+  cpuRatio: number
+  /** Operations a second of processor time, as a share of the FMA peak of a core. */
+  gvxCpuShareOfPeak: number | null
   /** Every peer that ran, and what it took. */
-  peers: { name: string; ms: number; peakBytes: number }[]
+  peers: { name: string; ms: number; cpuMs: number; peakBytes: number }[]
   /** Load average of the machine when the row was done. */
   load: number
 }
@@ -79,7 +85,7 @@ async function compare(size: Size, job: Job): Promise<Row[]> {
   const gvx = ['', ...(values.isa ? [values.isa] : [])].map(
     (isa): Contender => ({
       name: isa ? `gvx ${isa}` : 'gvx',
-      command: workerCommand(job),
+      command: workerCommand(job, true),
       env: isa ? { GVX_ISA: isa } : {},
     }),
   )
@@ -91,16 +97,19 @@ async function compare(size: Size, job: Job): Promise<Row[]> {
   )
   const ours = measured.filter(({ name }) => name.startsWith('gvx'))
   const theirs = measured.filter((one) => !ours.includes(one)).sort((a, b) => median(a.ms) - median(b.ms))
-  const summary = measured.map((m) => `${m.name} ${median(m.ms).toFixed(1)} ms`).join(', ')
+  const summary = measured
+    .map((m) => `${m.name} ${median(m.ms).toFixed(1)} ms (cpu ${median(m.cpuMs).toFixed(1)})`)
+    .join(', ')
   process.stderr.write(`${kind} ${label}, ${threads} threads: ${summary}\n`)
   return ours.map((one) => rowOf(one, theirs, { kind, size: label, threads, batch }))
 }
 
 type Subject = Pick<Row, 'kind' | 'size' | 'threads' | 'batch'>
 
-function rowOf({ device, ms, peakBytes, cost }: Measured, theirs: Measured[], subject: Subject): Row {
+function rowOf({ device, ms, cpuMs, peakBytes, cost }: Measured, theirs: Measured[], subject: Subject): Row {
   const best = theirs[0] as Measured | undefined
   const [gvxMs, peerMs] = [median(ms), best ? median(best.ms) : Number.NaN]
+  const [gvxCpuMs, peerCpuMs] = [median(cpuMs), best ? Math.min(...theirs.map((one) => median(one.cpuMs))) : Number.NaN]
   const operations = cost && operationsOf(cost)
   const shareOf = (time: number) => operations && cost && operations / (time * 1e-3) / (cost.fmaPeak * subject.threads)
   return {
@@ -120,7 +129,16 @@ function rowOf({ device, ms, peakBytes, cost }: Measured, theirs: Measured[], su
     gvxBestMs: Math.min(...ms),
     gvxBestShareOfPeak: shareOf(Math.min(...ms)),
     peerBestMs: best ? Math.min(...best.ms) : Number.NaN,
-    peers: theirs.map(({ name, device, ms, peakBytes }) => ({ name: `${device}, ${name}`, ms: median(ms), peakBytes })),
+    gvxCpuMs,
+    peerCpuMs,
+    cpuRatio: gvxCpuMs / peerCpuMs,
+    gvxCpuShareOfPeak: operations && cost && operations / (gvxCpuMs * 1e-3) / cost.fmaPeak,
+    peers: theirs.map(({ name, device, ms, cpuMs, peakBytes }) => ({
+      name: `${device}, ${name}`,
+      ms: median(ms),
+      cpuMs: median(cpuMs),
+      peakBytes,
+    })),
     load: loadavg()[0],
   }
 }
@@ -159,6 +177,7 @@ function readable(row: Row) {
     peer: ms(row.peerMs),
     'best peer': row.peer.replace(/PyTorch (\S+).*, (\S+)$/, '$1 $2'),
     ratio: row.ratio.toFixed(2),
+    'cpu ratio': row.cpuRatio.toFixed(2),
     'gvx memory': mb(row.gvxPeakBytes),
     'peer memory': mb(row.peerPeakBytes),
   }

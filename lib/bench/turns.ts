@@ -5,7 +5,16 @@ import type { Cost, Job } from './worker.ts'
 
 /** A process that does one step for each line it is sent: the worker of this folder or a peer. */
 export type Contender = { name: string; command: string[]; env?: Record<string, string> }
-export type Measured = { name: string; device: string; ms: number[]; peakBytes: number; cost: Cost | null }
+export type Measured = {
+  name: string
+  device: string
+  /** Of each step that counts. */
+  ms: number[]
+  /** Processor time of all threads of the process; on a crowded machine the clock says more about the others. */
+  cpuMs: number[]
+  peakBytes: number
+  cost: Cost | null
+}
 
 /** How the worker of this folder is started: as this module is, or `compiled` from dist/. */
 export function workerCommand(job: Job, compiled = !import.meta.url.endsWith('.ts')): string[] {
@@ -36,12 +45,15 @@ export async function takeTurns(
         if (one.broken !== null) continue
         const answer = await one.ask()
         if (typeof answer?.ms !== 'number') one.broken = answer?.failed ?? 'it ended'
-        else if (round >= warmups) one.ms.push(answer.ms)
+        else if (round >= warmups) {
+          one.ms.push(answer.ms)
+          one.cpuMs.push(answer.cpuMs ?? Number.NaN)
+        }
       }
     const measured: Measured[] = []
-    for (const { contender, device, ms, broken, end } of running) {
+    for (const { contender, device, ms, cpuMs, broken, end } of running) {
       if (broken !== null) note(`${contender.name} broke off: ${broken}`)
-      else measured.push({ name: contender.name, device, ms, ...(await end()) })
+      else measured.push({ name: contender.name, device, ms, cpuMs, ...(await end()) })
     }
     return measured
   } finally {
@@ -49,12 +61,13 @@ export async function takeTurns(
   }
 }
 
-type Answer = { ready?: string; ms?: number; peakBytes?: number; cost?: Cost | null; failed?: string }
+type Answer = { ready?: string; ms?: number; cpuMs?: number; peakBytes?: number; cost?: Cost | null; failed?: string }
 type Running = {
   contender: Contender
   child: ChildProcess
   device: string
   ms: number[]
+  cpuMs: number[]
   /** Why it cannot go on. */
   broken: string | null
   ask(): Promise<Answer | null>
@@ -76,6 +89,7 @@ async function start(contender: Contender): Promise<Running | { why: string }> {
     child,
     device: ready.ready,
     ms: [],
+    cpuMs: [],
     broken: null,
     ask: () => {
       child.stdin.write('\n')

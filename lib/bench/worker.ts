@@ -8,7 +8,7 @@ import { evaluationStep, type Kind, type Step, trainingStep } from './steps.ts'
 
 /**
  * One backend in a process of its own: `worker.ts JOB` where JOB is JSON. It says `{ready}`, then answers every line it
- * reads by one step and its milliseconds, and the end of its input by its peak memory and, where the backend can tell,
+ * reads by one step and its milliseconds, of the clock and of all its threads, and the end of its input by its peak memory and, where the backend can tell,
  * by what a step costs and what the machine could do. bench/peers/torch_step.py speaks the same way, so that the two can
  * take turns.
  */
@@ -43,9 +43,10 @@ try {
   say({ ready: device })
   let fmaPeak = 0
   for await (const _ of createInterface({ input: process.stdin })) {
-    const start = performance.now()
+    const [start, used] = [performance.now(), process.cpuUsage()]
     await step()
-    say({ ms: performance.now() - start })
+    const { user, system } = process.cpuUsage(used)
+    say({ ms: performance.now() - start, cpuMs: (user + system) / 1e3 })
     // beside the steps, so that both see the same machine; 3 ms each
     fmaPeak = Math.max(fmaPeak, nativeBackend()?.addon.fmaPeak() ?? 0)
   }

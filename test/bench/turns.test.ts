@@ -3,7 +3,7 @@ import { rooflineOf } from '../../lib/bench/roofline.ts'
 import { median, takeTurns } from '../../lib/bench/turns.ts'
 
 /** A contender in plain JavaScript: answers line n by n milliseconds, or what `say` makes of n. */
-const contender = (name: string, say = '{ ms: n }', ready = '{ ready: "box" }') => ({
+const contender = (name: string, say = '{ ms: n, cpuMs: 2 * n }', ready = '{ ready: "box" }') => ({
   name,
   command: [
     process.execPath,
@@ -20,12 +20,12 @@ const contender = (name: string, say = '{ ms: n }', ready = '{ ready: "box" }') 
 describe('contenders that take turns', () => {
   it('do a step each; warm-ups do not count, and the end is asked for peak memory', async () => {
     const notes: string[] = []
-    const measured = await takeTurns([contender('a'), contender('b', '{ ms: 10 * n }')], 3, 2, (text) =>
+    const measured = await takeTurns([contender('a'), contender('b', '{ ms: 10 * n, cpuMs: n }')], 3, 2, (text) =>
       notes.push(text),
     )
     expect(measured).toEqual([
-      { name: 'a', device: 'box', ms: [3, 4, 5], peakBytes: 7, cost: null },
-      { name: 'b', device: 'box', ms: [30, 40, 50], peakBytes: 7, cost: null },
+      { name: 'a', device: 'box', ms: [3, 4, 5], cpuMs: [6, 8, 10], peakBytes: 7, cost: null },
+      { name: 'b', device: 'box', ms: [30, 40, 50], cpuMs: [3, 4, 5], peakBytes: 7, cost: null },
     ])
     expect(notes).toEqual([])
   })
