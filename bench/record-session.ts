@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { listSweeps } from '../lib/sweep/record.ts'
 import { openTerminal } from '../test/tui/pty.ts'
 import { terminalSvg } from './terminal-svg.ts'
 
@@ -80,7 +81,7 @@ try {
     session.type('d')
     await prompt()
     recording = false
-    while (pointsLeft() > 0) await sleep(2000)
+    while (somebodyIsAtWork()) await sleep(2000)
     recording = true
   }
   await prompt()
@@ -89,6 +90,9 @@ try {
   await session.until(/ended|done/)
   await look(3)
   picture('watch')
+  await press('2')
+  await look(3)
+  picture('charts')
   await press('3')
   await session.until('all runs')
   await look(3)
@@ -170,8 +174,18 @@ function pointsLeft(): number {
   return points.filter(({ action }: { action: string }) => action !== 'skip').length
 }
 
-/** The runs of the sweep, in the order of its points. */
+/** The runs of the sweep that was started last in this home, in the order of its points. */
 function runNames(): string[] {
-  const { points } = JSON.parse(gvx('sweep', file, ...options, '-n', '--json'))
-  return points.flatMap(({ run }: { run: string | null }) => run ?? [])
+  const [newest] = listSweeps(resolve(home)).sort((a, b) => b.updated - a.updated)
+  return newest.points.flatMap(({ run }) => run ?? [])
+}
+
+/** Waits until what is running has ended; false when nothing was. Files may be edited meanwhile, so the plan is not asked. */
+function somebodyIsAtWork(): boolean {
+  try {
+    gvx('watch', '--plain')
+    return true
+  } catch {
+    return false // exit code 4
+  }
 }
