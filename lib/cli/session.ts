@@ -175,6 +175,8 @@ function setExitCode(
   if (stopped > stoppedEarly)
     context.say(`${plural(stopped - stoppedEarly, 'point')} stopped: the same command goes on with what is left`)
   if (stoppedEarly > 0)
-    context.say(`${plural(stoppedEarly, 'point')} stopped early as hopeless: --retry stopped goes on with them`)
+    context.say(
+      `${plural(stoppedEarly, 'point')} stopped early as hopeless: gvx resume RUN goes on with one, gvx sweep --retry stopped with all`,
+    )
   if (interrupted !== 0) context.setExit(interrupted)
 }
