@@ -13,7 +13,7 @@ import { terminalSvg } from './terminal-svg.ts'
  *     npx tsx bench/record-session.ts HOME FILE [gvx sweep options]
  *     npx tsx bench/record-session.ts lab ablations/stages.yaml -j 2
  *
- * Writes docs/session.cast (asciinema v2: `asciinema play docs/session.cast`) and the pictures docs/pictures/session-*.svg. In a home
+ * Writes docs/session.cast (asciinema v2: `asciinema play docs/session.cast`) and the pictures docs/pictures/session-*.svg and run.svg. In a home
  * where the sweep has points left, they are trained: the beginning is recorded, the long middle waited for and left out. In one
  * where all have finished, the same without the beginning. Training is real, so it takes as long as the sweep does.
  */
@@ -38,10 +38,12 @@ const events: [seconds: number, text: string][] = []
 let clock = 0
 let last = performance.now()
 let recording = true
+/** While training is waited for, the recording runs so many times as fast. */
+let haste = 1
 session.listen((text) => {
   const now = performance.now()
   if (recording) {
-    clock += Math.min(LONGEST_PAUSE, (now - last) / 1000)
+    clock += Math.min(LONGEST_PAUSE, (now - last) / 1000 / haste)
     events.push([clock, text])
   }
   last = now
@@ -53,13 +55,15 @@ try {
   const left = pointsLeft()
   await enter(`gvx sweep ${[file, ...options].join(' ')}`)
   if (left > 0) {
+    haste = 10
     await session.until(/● running/, LONG)
     await session.until(/checkpoint at step/, LONG)
+    haste = 1
     await look(4)
-    picture('board')
+    picture('session-board')
     await press('2')
     await look(3)
-    picture('run')
+    picture('session-run')
     await press('1')
     await press('?')
     await look(2)
@@ -67,13 +71,15 @@ try {
     await press('q')
     await session.until('leave how?')
     await look(2)
-    picture('leave')
+    picture('session-leave')
     session.type('d')
     await session.until('goes on in the background')
     await prompt()
     await look(2)
     await enter('gvx watch')
+    haste = 10
     await session.until(/[2-9] running|1 running[\s\S]*finished/, LONG)
+    haste = 1
     await look(3)
     await press('3')
     await look(4)
@@ -89,21 +95,21 @@ try {
   await enter(`gvx watch ${runs.join(' ')}`)
   await session.until(/ended|done/)
   await look(3)
-  picture('watch')
+  picture('session-watch')
   await press('2')
   await look(3)
-  picture('charts')
+  picture('run') // the one in the README
   await press('3')
   await session.until('all runs')
   await look(3)
-  picture('compare')
+  picture('session-compare')
   await press('4')
   await look(3)
-  picture('leaderboard')
+  picture('session-leaderboard')
   await press('7')
   await session.until(/next image|no samples/)
   await look(3)
-  picture('segments')
+  picture('session-segments')
   await press('q')
   await prompt()
   await enter('clear; gvx leaderboard')
@@ -112,7 +118,7 @@ try {
   await enter(`clear; gvx compare ${runs[0]} ${runs.at(-1)} | head -30`)
   await prompt()
   await look(3)
-  picture('commands')
+  picture('session-commands')
   session.type('exit\r')
   await session.exited
 } finally {
@@ -131,7 +137,7 @@ writeFileSync(join(ROOT, 'docs/session.cast'), `${lines.map((line) => JSON.strin
 console.log(`docs/session.cast: ${events.length} events, ${clock.toFixed(0)} s`)
 
 function picture(name: string): void {
-  writeFileSync(join(ROOT, `docs/pictures/session-${name}.svg`), terminalSvg(session))
+  writeFileSync(join(ROOT, `docs/pictures/${name}.svg`), terminalSvg(session))
 }
 
 function look(seconds: number): Promise<void> {
