@@ -85,6 +85,7 @@ function textOut({ write, say, width, color }: Streams): Out {
         write(`${style('dim', name.padEnd(widest + 3))}${printable(String(value ?? '–'))}\n`)
     },
     table(table) {
+      if (table.rows.length === 0) return
       if (table.title) write(`${style('bold', table.title)}\n`)
       const { shown, hidden } = chooseColumns(table, width)
       const paper = new CliTable({

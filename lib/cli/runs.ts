@@ -36,7 +36,6 @@ export default defineCommand<Args, RunList>({
     return list
   },
   print(list, out) {
-    if (list.rows.length === 0) return
     out.table({
       columns: list.columns.map(columnOf),
       rows: list.rows.map((row) => list.columns.map((name) => row[name])),

@@ -214,6 +214,7 @@ describe('one sentence and the documented exit code', SLOW, () => {
     expect((await gvx(['leaderboard'], { home })).code).toBe(4)
     const json = await gvx(['runs', '--json'], { home })
     expect({ ...json, stdout: JSON.parse(json.stdout) }).toMatchObject({ code: 4, stdout: { kind: 'runs', rows: [] } })
+    expect((await gvx(['runs', '--csv'], { home })).stdout).toMatch(/^run,label,[\w.,]+\n$/)
   })
 
   test.each([
