@@ -42,7 +42,7 @@ const modelSchema = section({
   depths: perStage
     .default('auto')
     .describe(
-      'Layers before, between and after the grouping blocks (stages + 1 numbers). auto: half, then halves of the rest, the odd layer to the earlier part: 6+6, 6+3+3',
+      'Layers before, between and after the grouping blocks (stages + 1 numbers). auto: half, then halves of the rest: 6+6, 6+3+3',
     ),
   numGroupTokens: perStage.default('auto').describe('Learned group tokens of each grouping stage. auto: 64 | 64, 8'),
   numOutputGroups: perStage.default('auto').describe('Segments that leave each grouping block. auto: 8 | 64, 8'),
@@ -450,7 +450,7 @@ function splitDepth(depth: number, stages: number): number[] {
   const out: number[] = []
   let rest = depth
   for (let i = 0; i < stages; i++) {
-    const part = Math.max(1, Math.min(Math.ceil(rest / 2), rest - (stages - i)))
+    const part = Math.max(1, Math.floor(rest / 2))
     out.push(part)
     rest -= part
   }

@@ -74,7 +74,7 @@ test('a frozen configuration is read back as it was', () => {
 test.each([
   [12, 1, [6, 6]],
   [12, 2, [6, 3, 3]],
-  [3, 1, [2, 1]],
+  [3, 1, [1, 2]],
   [3, 2, [1, 1, 1]],
   [4, 2, [2, 1, 1]],
 ])('%i layers in %i stages are shared out as the paper does', (depth, stages, depths) => {
