@@ -178,7 +178,7 @@ function detailLines(row: Row, { width, rows }: Scene): Line[] {
   else if (run !== null) out.push(truncateLine(line(span(printable(factsOf(row)), 'dim')), width))
   const score = scoreOf(run)
   if (score !== null) {
-    const beside = Object.entries(baselinesOf([row, ...rows])).map(
+    const beside = Object.entries(baselinesOf([...rows, row])).map(
       ([key, value]) => `${key} ${formatMetric(score.metric, value)}`,
     )
     const when = score.final ? 'final' : `best, step ${score.step}`
