@@ -5,8 +5,9 @@ import { parseArgs } from 'node:util'
 import { operationsOf } from '../lib/bench/roofline.ts'
 import { type Size, sizeNamed } from '../lib/bench/sizes.ts'
 import type { Kind } from '../lib/bench/steps.ts'
-import { type Contender, type Measured, median, takeTurns, workerCommand } from '../lib/bench/turns.ts'
+import { type Contender, type Measured, takeTurns, workerCommand } from '../lib/bench/turns.ts'
 import type { Job } from '../lib/bench/worker.ts'
+import { median } from '../lib/core/statistics.ts'
 
 /**
  * gvx against PyTorch on this machine, taking turns step by step: `npm run bench:peers -- [--json] [--size scenes,tiny]

@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
 import { sizeNamed } from '../lib/bench/sizes.ts'
-import { median, takeTurns, workerCommand } from '../lib/bench/turns.ts'
+import { takeTurns, workerCommand } from '../lib/bench/turns.ts'
 import type { Job } from '../lib/bench/worker.ts'
+import { median } from '../lib/core/statistics.ts'
 
 /**
  * Whole training steps on the backends of this machine, taking turns: `npx tsx bench/step.ts [--size scenes]

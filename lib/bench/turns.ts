@@ -122,9 +122,3 @@ function answer(child: ChildProcess, lines: Interface): Promise<Answer | null> {
     child.once('error', onExit)
   })
 }
-
-export function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-}

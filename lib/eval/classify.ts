@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
 import type { Protocol } from '../core/events.ts'
 import type { ClassificationSet } from '../data/classification-set.ts'
@@ -10,6 +9,7 @@ import type { Params } from '../tensor/index.ts'
 import { buildZeroShotClassifier } from './classifier.ts'
 import { batchSizeFor, embedImages, type Pixels } from './encode.ts'
 import { type EvalResult, spread } from './evaluate.ts'
+import { labelledData } from './protocol.ts'
 
 /** Raised when the same protocol would give other numbers than before. */
 const PROTOCOL_VERSION = 1
@@ -128,12 +128,7 @@ const protocolOf = (
 ): Protocol => ({
   version: PROTOCOL_VERSION,
   task: 'classification',
-  set: set.name,
-  split: set.split,
-  fingerprint: set.fingerprint,
-  images,
-  classes: set.classNames.length,
-  classNames: createHash('sha256').update(JSON.stringify(set.classNames)).digest('hex').slice(0, 12),
+  ...labelledData(set, images),
   shortSide,
   cropSize: model.imageSize,
   templates: options.classification.templates,

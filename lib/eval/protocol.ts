@@ -39,6 +39,19 @@ export function resizedSize(width: number, height: number, shortSide: number): {
   return { width: Math.floor(width * scale + 0.5), height: Math.floor(height * scale + 0.5) }
 }
 
+/** What the protocol of any task says of the data: the set, its files, and how many of its images were looked at. */
+export const labelledData = (
+  set: { name: string; split: string; fingerprint: string; classNames: readonly string[] },
+  images: number,
+): Protocol => ({
+  set: set.name,
+  split: set.split,
+  fingerprint: set.fingerprint,
+  images,
+  classes: set.classNames.length,
+  classNames: createHash('sha256').update(JSON.stringify(set.classNames)).digest('hex').slice(0, 12),
+})
+
 /**
  * Everything that a number depends on besides the method: two results compare when all of it is equal. Where a plain ViT
  * takes its segments from is a method, not a protocol: those rows stand beside GroupViT's (paper Table 4).
@@ -52,12 +65,7 @@ export function protocolOf(
   return {
     version: PROTOCOL_VERSION,
     task: 'segmentation',
-    set: set.name,
-    split: set.split,
-    fingerprint: set.fingerprint,
-    images,
-    classes: set.classNames.length,
-    classNames: createHash('sha256').update(JSON.stringify(set.classNames)).digest('hex').slice(0, 12),
+    ...labelledData(set, images),
     shortSide: options.shortSide,
     mode: options.window === null ? 'whole' : 'slide',
     cropSize: options.window?.crop ?? null,

@@ -1,4 +1,5 @@
 import type { LoggedEvent } from '../core/events.ts'
+import { median } from '../core/statistics.ts'
 import type { Observe } from '../core/updates.ts'
 import type { SweepFile } from './spec.ts'
 
@@ -40,11 +41,11 @@ export function createJudge({ after, minRuns }: Rule, { name, goal }: Metric): J
       if (step === undefined || step < after) return null
       const others = [...finished].flatMap((other) => (other === run ? [] : (valueBefore(other, step) ?? [])))
       if (others.length < minRuns) return null
-      const median = medianOf(others)
+      const middle = median(others)
       const finite = curve.map(({ value }) => value).filter(Number.isFinite)
       const best = finite.length > 0 ? finite.reduce((a, b) => (better(b, a) ? b : a)) : Number.NaN
-      if (!Number.isNaN(best) && !better(median, best)) return null
-      return `early stop: ${name} reached ${short(best)} in ${step} steps, the median of ${others.length} finished runs there is ${short(median)}`
+      if (!Number.isNaN(best) && !better(middle, best)) return null
+      return `early stop: ${name} reached ${short(best)} in ${step} steps, the median of ${others.length} finished runs there is ${short(middle)}`
     },
   }
 }
@@ -62,11 +63,5 @@ const addTo =
           : undefined
     return value === undefined || !('step' in event) ? curve : [...curve, { step: event.step, value }]
   }
-
-function medianOf(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-}
 
 const short = (value: number): string => String(Number(value.toPrecision(4)))

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { rooflineOf } from '../../lib/bench/roofline.ts'
-import { median, takeTurns } from '../../lib/bench/turns.ts'
+import { takeTurns } from '../../lib/bench/turns.ts'
+import { median } from '../../lib/core/statistics.ts'
 
 /** A contender in plain JavaScript: answers line n by n milliseconds, or what `say` makes of n. */
 const contender = (name: string, say = '{ ms: n, cpuMs: 2 * n }', ready = '{ ready: "box" }') => ({
