@@ -21,6 +21,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { usage: 'watch [runs..]', describe: 'Watch what is running', load: () => import('./watch.ts') },
   { usage: 'stop <runs..>', describe: 'Let runs save and end', load: () => import('./stop.ts') },
   { usage: 'resume <runs..>', describe: 'Go on with runs that ended', load: () => import('./resume.ts') },
+  {
+    usage: 'supervise <handoff>',
+    describe: 'Go on with a session that was left',
+    load: () => import('./supervise.ts'),
+    hidden: true,
+  },
   { usage: 'worker <rundir>', describe: 'Train one run', load: () => import('./worker.ts'), hidden: true },
   { usage: 'runs', describe: 'List runs, filtered and sorted', load: () => import('./runs.ts') },
   { usage: 'show <run>', describe: 'Everything about one run', load: () => import('./show.ts') },

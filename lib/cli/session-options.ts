@@ -7,7 +7,6 @@ import type { SessionRequest } from './session.ts'
 export const SESSION_OPTIONS = {
   dryRun: { alias: 'n', type: 'boolean', describe: 'Only print the plan, and why it is so' },
   rerun: { type: 'boolean', describe: 'Train anew, whatever there is' },
-  since: { type: 'number', hidden: true },
   force: { type: 'boolean', describe: 'Take over runs of a machine that cannot be asked whether it lives' },
   jobs: { alias: 'j', type: 'number', describe: 'Workers at a time; as many as fit when not given' },
   detach: { type: 'boolean', describe: 'Go on in the background; gvx watch shows it' },
@@ -16,7 +15,6 @@ export const SESSION_OPTIONS = {
 type SessionArgs = {
   dryRun?: boolean
   rerun?: boolean
-  since?: number
   force?: boolean
   jobs?: number
   detach?: boolean
@@ -32,7 +30,7 @@ export const requestOf = (
   what: Pick<SessionRequest, 'sweep' | 'points'> & Partial<SessionRequest>,
 ): SessionRequest => ({
   retry: WHATEVER_BECAME_OF_IT,
-  since: args.rerun ? Date.now() : (args.since ?? 0),
+  since: args.rerun ? Date.now() : 0,
   force: args.force ?? false,
   jobs: wholeNumber('--jobs', args.jobs),
   maxFailures: Number.POSITIVE_INFINITY,

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT, messageOf } from '../core/errors.ts'
 import { plural } from '../core/text.ts'
@@ -10,6 +9,7 @@ import { readProvenance } from '../run/provenance.ts'
 import { ingestRun } from '../store/ingest.ts'
 import type { Store } from '../store/open.ts'
 import { fittingJobs, thisMachine, threadsEach } from '../sweep/capacity.ts'
+import { writeHandoff } from '../sweep/handoff.ts'
 import { knownRuns } from '../sweep/known.ts'
 import { type PlanEntry, planSweep } from '../sweep/plan.ts'
 import type { SweepPoint } from '../sweep/points.ts'
@@ -150,16 +150,12 @@ async function leave(plan: PlanEntry[], result: SweepResult, request: SessionReq
   if (left > 0) await goOnInBackground(request, context)
 }
 
-/** Options that a session in the background must not carry out a second time. */
-const DONE_HERE = new Set(['--detach', '--rerun', '--prune', '--yes', '-y'])
-
-async function goOnInBackground({ sweep, since }: SessionRequest, { home, argv, say }: Context): Promise<void> {
-  const folder = join(runsFolder(home), 'sweeps')
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const log = join(folder, `${sweep.id}.log`)
-  const kept = argv.filter((arg) => !DONE_HERE.has(arg))
-  const args = [...kept, '--plain', '--home', home, ...(since > 0 ? ['--since', String(since)] : [])]
-  const pid = await runDetached(args, log)
+async function goOnInBackground(request: SessionRequest, { home, argv, say }: Context): Promise<void> {
+  const { sweep, points, runs, fileKeys = null, retry, since, force, jobs, maxFailures } = request
+  const session = { sweep, points, runs, fileKeys, retry, since, force, jobs, maxFailures, argv }
+  const handoff = writeHandoff(home, session)
+  const log = join(runsFolder(home), 'sweeps', `${sweep.id}.log`)
+  const pid = await runDetached(['supervise', handoff, '--home', home], log)
   say(`${sweep.name} goes on in the background (process ${pid}): gvx watch shows it, ${log} is its log`)
 }
 

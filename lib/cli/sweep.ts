@@ -14,7 +14,6 @@ type Args = {
   only: string[]
   retry?: string
   rerun?: boolean
-  since?: number
   prune?: boolean
   yes?: boolean
   force?: boolean
@@ -44,7 +43,6 @@ export default defineCommand<Args, SessionReport>({
       })
       .option('retry', { type: 'string', describe: 'Also take up points that ended so: failed,lost' })
       .option('rerun', SESSION_OPTIONS.rerun)
-      .option('since', SESSION_OPTIONS.since)
       .option('prune', {
         type: 'boolean',
         describe: 'Stop runs of points that are no longer in the file, after asking',

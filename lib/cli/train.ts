@@ -10,7 +10,6 @@ type Args = {
   seed?: number
   name?: string
   rerun?: boolean
-  since?: number
   dryRun?: boolean
   detach?: boolean
 }
@@ -28,7 +27,6 @@ export default defineCommand<Args, SessionReport>({
       .option('name', { type: 'string', describe: 'What the run is called' })
       .option('dry-run', SESSION_OPTIONS.dryRun)
       .option('rerun', SESSION_OPTIONS.rerun)
-      .option('since', SESSION_OPTIONS.since)
       .option('detach', SESSION_OPTIONS.detach),
   async run(args, context) {
     const sweep = sweepOfOne(args.config, args.name ?? null)
