@@ -1,5 +1,6 @@
-import { type ChartOptions, type Line, lineChart } from '../lib/cli/line-chart.ts'
-import { curveStyle, extentOf, round, svgDocument, textReach, textWriter, ticksOf, tickText } from '../lib/cli/svg.ts'
+import type { TopLevelSpec } from 'vega-lite'
+import { chartSvg } from '../lib/cli/chart-file.ts'
+import { CHART, type CurveOptions, curveStyle, curvesSpec, type Line } from '../lib/cli/vega-lite.ts'
 import { spreadOf } from '../lib/eval/seeds.ts'
 
 /** What the notebooks show: tables and charts that need neither a network nor an extension of the editor. */
@@ -7,10 +8,13 @@ import { spreadOf } from '../lib/eval/seeds.ts'
 /** What Deno's kernel displays when it is the value of a cell. */
 export type Shown = { [Symbol.toStringTag]: string; [key: symbol]: unknown }
 
-const shown = (data: Record<string, string>): Shown => ({
+const shown = (data: Record<string, string> | Promise<Record<string, string>>): Shown => ({
   [Symbol.toStringTag]: 'Shown',
   [Symbol.for('Jupyter.display')]: () => data,
 })
+
+const picture = (spec: TopLevelSpec, text: string): Shown =>
+  shown(chartSvg(spec).then((svg) => ({ 'image/svg+xml': svg, 'text/plain': text })))
 
 export type Row = Record<string, string | number | null>
 
@@ -37,11 +41,8 @@ export function table(rows: readonly Row[], format: Record<string, (value: numbe
 export const percent = (value: number): string => (100 * value).toFixed(1)
 
 /** Curves over steps. */
-export const curves = (lines: readonly Line[], options: Omit<ChartOptions, 'xLabel'> & { xLabel?: string }): Shown =>
-  shown({
-    'image/svg+xml': lineChart(lines, { xLabel: 'step', ...options }),
-    'text/plain': `${options.title}: ${lines.map(({ name }) => name).join(', ')}`,
-  })
+export const curves = (lines: readonly Line[], options: CurveOptions): Shown =>
+  picture(curvesSpec(lines, options), `${options.title}: ${lines.map(({ name }) => name).join(', ')}`)
 
 export type Point = { curve: string; run: string; step: number; value: number | null }
 
@@ -90,9 +91,6 @@ export function groupBy<T, K>(items: readonly T[], key: (item: T) => K): Map<K, 
 
 export type Sample = { name: string; values: readonly number[] }
 
-const ROW = 30
-const MARGIN = { top: 40, right: 24, bottom: 52 }
-
 /**
  * Samples one below the other: a dot for each value, a bar at the mean, a whisker of one standard deviation to each
  * side. `references` are drawn as dashed lines through all of them.
@@ -101,43 +99,57 @@ export function dots(
   samples: readonly Sample[],
   { title, xLabel, references = [] }: { title: string; xLabel: string; references?: { name: string; x: number }[] },
 ): Shown {
-  const width = 760
-  const left = 16 + Math.max(60, ...samples.map(({ name }) => textReach(name)))
-  const bottom = MARGIN.top + ROW * samples.length
-  const height = bottom + MARGIN.bottom + 16 * references.length
-  const write = textWriter(false)
-  const spreads = samples.map(({ values }) => spreadOf(values))
-  const whiskers = spreads.flatMap(({ mean, std }) => (std === null ? [] : [mean - std, mean + std]))
-  const xs = extentOf([0, ...samples.flatMap(({ values }) => values), ...whiskers, ...references.map(({ x }) => x)])
-  const px = (x: number) => round(left + ((x - xs.low) / (xs.high - xs.low)) * (width - left - MARGIN.right))
-  const parts = [write(title, 12, 20)]
-  for (const tick of ticksOf(xs)) {
-    parts.push(`<path d="M${px(tick)} ${MARGIN.top}V${bottom}" stroke="#ddd"/>`)
-    parts.push(write(tickText(tick), px(tick), bottom + 18, 'middle', '#444'))
+  const values = samples.flatMap(({ name, values }) => {
+    const lost = values.filter((value) => !Number.isFinite(value)).length
+    const sample = lost > 0 ? `${name} (${lost} NaN)` : name
+    const { mean, std } = spreadOf(values)
+    const summary = std !== null && Number.isFinite(std) ? [{ sample, mean, low: mean - std, high: mean + std }] : []
+    const finite = values.filter(Number.isFinite).map((value) => ({ sample, value }))
+    return [...finite, ...summary, ...(finite.length === 0 ? [{ sample }] : [])]
+  })
+  const names = [...new Set(values.map(({ sample }) => sample))]
+  const lines = references.map(({ name, x }) => ({ reference: `${name} ${Number(x.toPrecision(3))}`, x }))
+  const x = { type: 'quantitative', title: xLabel, axis: { format: '~g' } } as const
+  const spec: TopLevelSpec = {
+    ...CHART,
+    title,
+    width: 560,
+    height: { step: 30 },
+    data: { values },
+    encoding: {
+      y: { field: 'sample', type: 'nominal', sort: names, title: null, axis: { domain: false, ticks: false } },
+      color: {
+        field: 'sample',
+        type: 'nominal',
+        scale: { domain: names, range: names.map((_, i) => curveStyle(i).colour) },
+        legend: null,
+      },
+    },
+    layer: [
+      {
+        data: { values: lines },
+        mark: { type: 'rule', color: '#777', strokeWidth: 1.5 },
+        encoding: {
+          x: { ...x, field: 'x' },
+          y: { value: 0 },
+          y2: { value: 'height' },
+          color: { value: '#777' },
+          strokeDash: {
+            field: 'reference',
+            type: 'nominal',
+            sort: lines.map(({ reference }) => reference),
+            scale: { range: lines.map((_, i) => curveStyle(i + 1).dash) },
+            legend: { orient: 'bottom', direction: 'vertical', title: null, symbolSize: 900, rowPadding: -10 },
+          },
+        },
+      },
+      { mark: { type: 'rule', strokeWidth: 2 }, encoding: { x: { ...x, field: 'low' }, x2: { field: 'high' } } },
+      { mark: { type: 'tick', thickness: 3, size: 18, opacity: 1 }, encoding: { x: { ...x, field: 'mean' } } },
+      {
+        mark: { type: 'circle', size: 64, opacity: 0.6, stroke: '#fff' },
+        encoding: { x: { ...x, field: 'value', scale: { zero: true } } },
+      },
+    ],
   }
-  parts.push(write(xLabel, width - MARGIN.right, bottom + 36, 'end', '#444'))
-  for (const [i, { name, x }] of references.entries()) {
-    const { dashes } = curveStyle(i + 1)
-    parts.push(
-      `<path d="M${px(x)} ${MARGIN.top}V${bottom}" stroke="#777" stroke-width="1.5" stroke-dasharray="${dashes}"/>`,
-    )
-    const y = bottom + MARGIN.bottom + 16 * i
-    parts.push(`<path d="M12 ${y - 4}h28" stroke="#777" stroke-width="1.5" stroke-dasharray="${dashes}"/>`)
-    parts.push(write(`${name} ${tickText(x)}`, 48, y, 'start', '#444'))
-  }
-  for (const [i, { name, values }] of samples.entries()) {
-    const y = MARGIN.top + ROW * (i + 0.5)
-    const { colour } = curveStyle(i)
-    const finite = values.filter(Number.isFinite)
-    const lost = values.length - finite.length
-    parts.push(write(lost > 0 ? `${name} (${lost} NaN)` : name, left - 8, y + 4, 'end'))
-    const { mean, std } = spreads[i]
-    if (std !== null && Number.isFinite(std)) {
-      parts.push(`<path d="M${px(mean - std)} ${y}H${px(mean + std)}" stroke="${colour}" stroke-width="2"/>`)
-      parts.push(`<path d="M${px(mean)} ${y - 9}v18" stroke="${colour}" stroke-width="3"/>`)
-    }
-    for (const value of finite)
-      parts.push(`<circle cx="${px(value)}" cy="${y}" r="4.5" fill="${colour}" fill-opacity="0.6" stroke="#fff"/>`)
-  }
-  return shown({ 'image/svg+xml': svgDocument(width, height, parts), 'text/plain': title })
+  return picture(spec, title)
 }

@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
-import sharp from 'sharp'
 import { EXIT, UserError } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
 import { decodeImage } from '../data/image.ts'
@@ -14,13 +13,12 @@ import { resolveRunName } from '../store/names.ts'
 import type { Store } from '../store/open.ts'
 import { getRun, seriesOf, summariesOf } from '../store/runs.ts'
 import { tf } from '../tensor/index.ts'
+import { CHART_FORMATS, type ChartFormat, writeChart } from './chart-file.ts'
 import { type Context, defineCommand, withSet } from './command.ts'
 import { percent } from './format.ts'
-import { lineChart } from './line-chart.ts'
-import { matrixChart } from './matrix-chart.ts'
 import { loadModelOfRun } from './model-of-run.ts'
 import { reportProgress } from './progress.ts'
-import { vegaLiteSpec } from './vega-lite.ts'
+import { curvesSpec, matrixSpec } from './vega-lite.ts'
 
 type Args = {
   runs: string[]
@@ -59,7 +57,7 @@ export default defineCommand<Args, Plotted>({
         alias: 'o',
         type: 'string',
         demandOption: true,
-        describe: 'File to write: .svg, .png, or for curves .json (Vega-Lite)',
+        describe: 'File to write: .svg, .png, or .json, the Vega-Lite specification that these are drawn from',
       })
       .option('log', { type: 'boolean', describe: 'Logarithmic y axis' })
       .option('samples', { type: 'boolean', describe: 'Film strip of how the groups of one run emerged (.png)' })
@@ -81,33 +79,32 @@ export default defineCommand<Args, Plotted>({
         })
       return drawFilm(join(runsFolder(home), `run${ids[0]}`), args.out)
     }
-    if (format !== '.svg' && format !== '.png' && (format !== '.json' || args.confusion))
-      throw new UserError(`${printable(args.out)}: expected a file that ends with .svg or .png, or for curves .json.`)
+    if (!isChartFormat(format))
+      throw new UserError(`${printable(args.out)}: expected a file that ends with ${CHART_FORMATS.join(', ')}.`)
     if (args.confusion) {
       if (ids.length > 1)
         throw new UserError('--confusion draws one run.', { hint: 'gvx plot run1 --confusion -o f.svg' })
-      return drawConfusion(args, context)
+      return drawConfusion(args, format, context)
     }
     const lines = ids.map((id) => {
       const { steps, values } = seriesOf(store, id, args.metric, { maxPoints: 2000 })
       return { name: `run${id} ${getRun(store, id).label}`, x: steps, y: values }
     })
     if (lines.every(({ x }) => x.length === 0)) throw noPoints(store, ids, args.metric)
-    const options = { title: args.metric, xLabel: 'step', log: args.log, outlined: format === '.png' }
-    if (format === '.json') writeFileSync(args.out, `${JSON.stringify(vegaLiteSpec(lines, options), null, 1)}\n`)
-    else await writeChart(lineChart(lines, options), args.out)
+    await writeChart(curvesSpec(lines, { title: args.metric, log: args.log }), args.out, format)
     return { file: args.out, curves: lines.length }
   },
   print: ({ file }, out) => out.table({ columns: [{ name: 'file' }], rows: [[file]] }),
 })
 
-async function writeChart(chart: string, file: string): Promise<void> {
-  if (extname(file).toLowerCase() === '.svg') writeFileSync(file, chart)
-  else await sharp(Buffer.from(chart), { density: 144 }).png().toFile(file)
-}
+const isChartFormat = (format: string): format is ChartFormat => (CHART_FORMATS as readonly string[]).includes(format)
 
 /** The counts that are kept of an evaluation say how much of a class was found, not what the rest was taken for. */
-async function drawConfusion({ runs: [name], set: sets, limit, out }: Args, context: Context): Promise<Plotted> {
+async function drawConfusion(
+  { runs: [name], set: sets, limit, out }: Args,
+  format: ChartFormat,
+  context: Context,
+): Promise<Plotted> {
   const { run, config, params } = await loadModelOfRun(name, sets, undefined, context)
   try {
     const set = await openSegmentationSet({ ...config.eval.voc, home: context.home, scenes: config.data.scenes })
@@ -124,13 +121,13 @@ async function drawConfusion({ runs: [name], set: sets, limit, out }: Args, cont
       onLabels: async (id, labels) => addImage(matrix, labels, (await set.read(places.get(id)!)).mask.data),
     })
     const { counts, shares } = rowsOfMatrix(matrix)
-    const chart = matrixChart(shares, set.classNames, {
-      title: `${run.identity.id} ${run.identity.label}: percent of the pixels of each class, ${set.name} ${set.split}, ${images} images, mIoU ${percent(values.mIoU)}`,
+    const chart = matrixSpec(shares, set.classNames, {
+      title: `${run.identity.id} ${run.identity.label}: mIoU ${percent(values.mIoU)}`,
+      subtitle: `percent of the pixels of each class, ${set.name} ${set.split}, ${images} images`,
       rows: 'mask',
       columns: 'predicted',
-      outlined: extname(out).toLowerCase() === '.png',
     })
-    await writeChart(chart, out)
+    await writeChart(chart, out, format)
     const confusion = { run: run.identity.id, classNames: set.classNames, images, mIoU: values.mIoU, pixels: counts }
     return { file: out, curves: 0, confusion }
   } finally {

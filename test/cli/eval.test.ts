@@ -195,13 +195,18 @@ test('curves are drawn as SVG and PNG; a metric nobody measured is an error that
     plotCommand.run({ runs: ['run1'], metric: 'train/loss', ...rest } as never, context)
   const svg = join(home, 'loss.svg')
   await plot({ out: svg, log: true })
-  expect(readFileSync(svg, 'utf8')).toMatch(/^<svg .*train\/loss.*<path d="M[\d.]+ [\d.]+L/s)
+  expect(readFileSync(svg, 'utf8')).toMatch(
+    /^<svg .*mark-line.*<path [^>]*d="M0,0L[\d.]+,[\d.]+L680,340".*>train\/loss</s,
+  )
   await plot({ out: join(home, 'loss.png') })
   expect((await decodeImage(readFileSync(join(home, 'loss.png')))).width).toBeGreaterThan(700)
   await plot({ out: join(home, 'loss.json') })
-  expect(JSON.parse(readFileSync(join(home, 'loss.json'), 'utf8'))).toMatchObject({ title: 'train/loss', mark: {} })
+  expect(JSON.parse(readFileSync(join(home, 'loss.json'), 'utf8'))).toMatchObject({
+    title: 'train/loss',
+    layer: [{ mark: { type: 'line' } }, {}],
+  })
   await expect(plot({ out: svg, metric: 'nope' })).rejects.toThrow(/no run has a point of nope/)
-  await expect(plot({ out: join(home, 'loss.gif') })).rejects.toThrow(/\.svg or \.png/)
+  await expect(plot({ out: join(home, 'loss.gif') })).rejects.toThrow(/\.svg, \.png, \.json/)
   await expect(plot({ out: join(home, 'film.png'), samples: true })).rejects.toThrow(/no pictures/)
   const step = join(runDir, 'samples/step-00000010')
   mkdirSync(step, { recursive: true })
@@ -224,6 +229,13 @@ test('plot --confusion draws which class was taken for which, and its diagonal i
   expect(iou.reduce((a, b) => a + b, 0) / iou.length).toBeCloseTo(mIoU, 12)
   const drawn = readFileSync(svg, 'utf8')
   for (const name of classNames) expect(drawn.split(`>${name}<`)).toHaveLength(3) // once beside a row, once above a column
-  expect(drawn.match(/<rect /g)).toHaveLength(1 + 13 * 13 + 13)
+  const cells = pixels.flat().filter((count) => count > 0).length
+  expect(drawn.match(/stroke-width="0.5"/g)).toHaveLength(cells)
+  expect(drawn.match(/stroke="#000"/g)).toHaveLength(13)
+  const spec = join(home, 'confusion.json')
+  await plotCommand.run({ ...args, out: spec } as never, context)
+  expect(JSON.parse(readFileSync(spec, 'utf8')).data.values).toHaveLength(
+    pixels.flatMap((row, r) => row.filter((count, c) => count > 0 || r === c)).length,
+  )
   await expect(plotCommand.run({ ...args, runs: ['run1', 'run1'] } as never, context)).rejects.toThrow(/draws one run/)
 })

@@ -75,8 +75,8 @@ test('a cell that fails says which and why', { timeout: 120_000 }, ({ skip }) =>
   )
 })
 
-const dataOf = (shown: Shown): Record<string, string> =>
-  (shown[Symbol.for('Jupyter.display')] as () => Record<string, string>)()
+const dataOf = async (shown: Shown): Promise<Record<string, string>> =>
+  (shown[Symbol.for('Jupyter.display')] as () => Record<string, string> | Promise<Record<string, string>>)()
 
 describe('what they draw', () => {
   test('the mean over seeds stands where every seed has a value, in the band of lowest and highest', () => {
@@ -97,21 +97,20 @@ describe('what they draw', () => {
     ])
   })
 
-  test('a table escapes, rounds and leaves out what is not there', () => {
-    const { 'text/markdown': text } = dataOf(table([{ name: 'a|b', x: 0.12345, y: null }], { x: percent }))
+  test('a table escapes, rounds and leaves out what is not there', async () => {
+    const { 'text/markdown': text } = await dataOf(table([{ name: 'a|b', x: 0.12345, y: null }], { x: percent }))
     expect(text).toBe('| name | x | y |\n| --- | ---: | --- |\n| a\\|b | 12.3 | – |')
-    expect(dataOf(table([]))['text/plain']).toBe('nothing')
+    expect((await dataOf(table([])))['text/plain']).toBe('nothing')
   })
 
-  test('a dot for each seed, and a run that diverged is said', () => {
+  test('a dot for each seed, and a run that diverged is said', async () => {
     const samples = [
       { name: 'good', values: [0.4, 0.5] },
       { name: 'lost', values: [0.1, Number.NaN] },
     ]
-    const svg = dataOf(dots(samples, { title: 't', xLabel: 'mIoU', references: [{ name: 'chance', x: 0.03 }] }))[
-      'image/svg+xml'
-    ]
-    expect(svg.match(/<circle/g)).toHaveLength(3)
+    const options = { title: 't', xLabel: 'mIoU', references: [{ name: 'chance', x: 0.03 }] }
+    const { 'image/svg+xml': svg } = await dataOf(dots(samples, options))
+    expect(svg.match(/stroke="#fff"/g)).toHaveLength(3)
     expect(svg).toContain('lost (1 NaN)')
     expect(svg).toContain('chance 0.03')
     expect(svg).not.toContain('NaN"')
