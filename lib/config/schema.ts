@@ -115,6 +115,12 @@ const modelSchema = section({
       .max(3)
       .default(2)
       .describe('Linear layers of a projection head; BatchNorm and ReLU between them'),
+    order: z
+      .enum(['pool-first', 'project-first'])
+      .default('pool-first')
+      .describe(
+        'An image is the projection of the mean of its segments (paper and code) or the mean of their projections: the head is then trained on what it is evaluated on, single segments (docs/lab-log.md)',
+      ),
   }),
   logitScale: section({
     init: z

@@ -1,5 +1,5 @@
 import type { ModelConfig } from '../config/schema.ts'
-import { encodeImage, names, projectImage, scaleOf } from '../model/index.ts'
+import { embedImage, encodeImage, names, projectImage, scaleOf } from '../model/index.ts'
 import { type Params, type Tensor, tf } from '../tensor/index.ts'
 import { normalizeRows } from './classifier.ts'
 import { type Clustering, clusterRows } from './clustering.ts'
@@ -58,7 +58,7 @@ export async function encodeBatch(
     const clustered = plain !== null && model.stages === 0
     return {
       segments: clustered ? flat : projectImage(params, model, flat, 'eval'), // [B·S, C or P]
-      image: projectImage(params, model, pooled, 'eval'), // [B, P]
+      image: embedImage(params, model, { pooled, segments }, 'eval'), // [B, P]
       maps: assignments.map(({ soft, hard }) => (model.assignment.evalMaps === 'soft' ? soft : hard)), // [B, G, N]
     }
   })
@@ -142,8 +142,8 @@ export async function embedImages(
   const pixels = new Float32Array(images.length * height * width * 3)
   for (const [i, { data }] of images.entries()) pixels.set(data, i * data.length)
   const embeddings = tf.tidy(() => {
-    const { pooled } = encodeImage(params, model, tf.tensor4d(pixels, [images.length, height, width, 3]))
-    return projectImage(params, model, pooled, 'eval')
+    const encoded = encodeImage(params, model, tf.tensor4d(pixels, [images.length, height, width, 3]))
+    return embedImage(params, model, encoded, 'eval')
   })
   return normalizeRows(await take(embeddings), model.projection.dim)
 }

@@ -43,6 +43,7 @@ export function describeModel(model: ModelConfig): ModelDescription {
   const { width, depth, numHeads, contextLength } = model.text
   const text = { width, heads: numHeads, ratio: 4 }
   const left = model.numOutputGroups.at(-1) ?? patches
+  const projected = model.projection.order === 'pool-first' ? 1 : left
   const imageFlops =
     embedding + stages.reduce((sum, { gflops }) => sum + gflops * 1e9, 0) + normFlops(left, lastWidth(model))
   const textFlops = depth * layerFlops(contextLength, text) + normFlops(1, width)
@@ -57,7 +58,7 @@ export function describeModel(model: ModelConfig): ModelDescription {
       scales: count(names.LOGIT_SCALE) + count(names.MULTI_LABEL_SCALE),
     },
     gflops: {
-      image: (imageFlops + headFlops(lastWidth(model), model.projection)) / 1e9,
+      image: (imageFlops + projected * headFlops(lastWidth(model), model.projection)) / 1e9,
       text: (textFlops + headFlops(width, model.projection)) / 1e9,
     },
     activationBytes: {

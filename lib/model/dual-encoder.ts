@@ -1,6 +1,6 @@
 import type { Config } from '../config/schema.ts'
 import { l2Normalize, type Params, type Tensor, tf, tidy } from '../tensor/index.ts'
-import { type BatchMoments, projectImage, projectText } from './heads.ts'
+import { type BatchMoments, embedImage, projectText } from './heads.ts'
 import { encodeImage, type TrainingNoise } from './image.ts'
 import { contrastiveLoss, multiLabelLoss } from './losses.ts'
 import { encodeTokens, type Tokens } from './text.ts'
@@ -32,8 +32,7 @@ export function trainingLoss(
     const moments: BatchMoments = {}
     const tell = (found: BatchMoments) => Object.assign(moments, found)
 
-    const { pooled } = encodeImage(params, model, images, noise)
-    const imageEmbeds = l2Normalize(projectImage(params, model, pooled, 'train', tell)) // [B, P]
+    const imageEmbeds = l2Normalize(embedImage(params, model, encodeImage(params, model, images, noise), 'train', tell))
     const texts = encodeTokens(params, model, tokens).pooled
     const textEmbeds = l2Normalize(projectText(params, model, texts, 'train', tell)) // [B·(1 + K), P]
 

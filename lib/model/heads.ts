@@ -48,3 +48,20 @@ export const projectImage: Project = (params, model, x, mode, tell) =>
 /** Text features [N, C] -> [N, P], not normalised. In training all texts of a batch go together (their BatchNorm). */
 export const projectText: Project = (params, model, x, mode, tell) =>
   project(params, names.TEXT_HEAD, model.projection.depth, x, mode, tell)
+
+/**
+ * The embedding of images, [B, P], not normalised, from what the encoder leaves: segments [B, S, C] and their mean
+ * [B, C]. `projection.order` says which comes first, the mean or the projection.
+ */
+export function embedImage(
+  params: Params,
+  model: ModelConfig,
+  { pooled, segments }: { pooled: Tensor; segments: Tensor },
+  mode: 'train' | 'eval',
+  tell?: (moments: BatchMoments) => void,
+): Tensor {
+  if (model.projection.order === 'pool-first') return projectImage(params, model, pooled, mode, tell)
+  const [batch, count, channels] = segments.shape as number[]
+  const projected = projectImage(params, model, tf.reshape(segments, [batch * count, channels]), mode, tell)
+  return tf.mean(tf.reshape(projected, [batch, count, model.projection.dim]), 1)
+}

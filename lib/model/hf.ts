@@ -22,6 +22,7 @@ function whyNotHf(model: ModelConfig): string[] {
   if (widths.some((width) => width !== widths[0]))
     why.push(`its stages have ${widths.join(', ')} channels, and transformers has one width for all`)
   if (model.projection.depth !== 2) why.push(`its projection heads have ${model.projection.depth} layers, not 2`)
+  if (model.projection.order !== 'pool-first') why.push('it projects its segments before it takes their mean')
   if (assignment.mode === 'soft') why.push('it assigns softly, and transformers always assigns hard')
   if (assignment.sum) why.push('it merges by the sum of the tokens')
   if (assignment.scale !== 'inverse-sqrt') why.push('its assignment does not divide by √d')

@@ -1,5 +1,5 @@
 export { trainingLoss } from './dual-encoder.ts'
-export { projectImage, projectText } from './heads.ts'
+export { embedImage, projectImage, projectText } from './heads.ts'
 export { encodeImage, type TrainingNoise } from './image.ts'
 export { contrastiveLoss, multiLabelLoss, scaleOf } from './losses.ts'
 export * as names from './names.ts'

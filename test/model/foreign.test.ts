@@ -86,6 +86,7 @@ describe('models of other code', () => {
   it.each([
     [{ numGroupTokens: [6, 3], numOutputGroups: [5, 3], groupTokens: 6 }, /6 group tokens but 5 output groups/],
     [{ projection: { depth: 3, dim: 12, hiddenDim: 20 } }, /heads have 3 layers/],
+    [{ projection: { dim: 12, hiddenDim: 20, order: 'project-first' } }, /projects its segments before/],
     [{ assignment: { mode: 'soft' } }, /assigns softly/],
     [{ assignment: { sum: true } }, /merges by the sum/],
     [{ widthFactors: [1, 2, 2] }, /stages have 64, 128, 128 channels/],

@@ -3,7 +3,15 @@ import { configKeys } from '../../lib/config/keys.ts'
 import { type Config, configSchema } from '../../lib/config/schema.ts'
 import { randomStream } from '../../lib/core/rng.ts'
 import { trainingLoss } from '../../lib/model/dual-encoder.ts'
-import { initParams, parameterSpecs, type TrainingNoise, tokensOf } from '../../lib/model/index.ts'
+import {
+  embedImage,
+  encodeImage,
+  initParams,
+  parameterSpecs,
+  projectImage,
+  type TrainingNoise,
+  tokensOf,
+} from '../../lib/model/index.ts'
 import { trainableNames } from '../../lib/model/parameters.ts'
 import { openBackend, type Params, tf, valueAndGradients } from '../../lib/tensor/index.ts'
 import { presentBackends } from '../golden/backends.ts'
@@ -136,6 +144,7 @@ const OTHERWISE: Record<string, unknown> = {
   'model.projection.dim': 7,
   'model.projection.hiddenDim': 11,
   'model.projection.depth': 3,
+  'model.projection.order': 'project-first',
   'model.logitScale.init': 2,
   'model.logitScale.max': 1.5,
   'model.init.groupTokenStd': 1,
@@ -188,6 +197,40 @@ describe.each(await presentBackends({ fast: true }))('a model on %s', (backend) 
   vi.setConfig({ testTimeout: 60_000 })
   beforeAll(async () => {
     await openBackend({ backend, threads: 1 })
+  })
+
+  it('is the mean of its projected segments, one at a time, where they are projected first', () => {
+    tf.tidy(() => {
+      const config = configOf({ projection: { dim: 6, hiddenDim: 12, depth: 2, order: 'project-first' } })
+      const params = paramsOf(config)
+      const encoded = encodeImage(params, config.model, pixels(config))
+      const alone = tf.unstack(encoded.segments, 1).map((one) => projectImage(params, config.model, one, 'eval'))
+      const mean = tf.div(tf.addN(alone), alone.length).dataSync()
+      const found = embedImage(params, config.model, encoded, 'eval').dataSync()
+      found.forEach((value, i) => {
+        expect(value).toBeCloseTo(mean[i], 5)
+      })
+      const pooled = projectImage(params, config.model, encoded.pooled, 'eval').dataSync()
+      expect(Math.max(...found.map((value, i) => Math.abs(value - pooled[i])))).toBeGreaterThan(0.01)
+    })
+  })
+
+  it('has the same loss and gradients in either order of projection where its head is linear', () => {
+    tf.tidy(() => {
+      const [loss, same] = (['pool-first', 'project-first'] as const).map((order) => {
+        const config = configOf({ projection: { dim: 6, depth: 1, order } })
+        const params = paramsOf(config)
+        const leaves = Object.fromEntries(trainableNames(config.model).map((key) => [key, params[key]]))
+        return valueAndGradients(() => ({ loss: lossOf(params, config), kept: {} }), leaves)
+      })
+      expect(same.loss.dataSync()[0]).toBeCloseTo(loss.loss.dataSync()[0], 5)
+      for (const [key, gradient] of Object.entries(loss.gradients)) {
+        const other = same.gradients[key].dataSync()
+        gradient.dataSync().forEach((value, i) => {
+          expect(other[i], key).toBeCloseTo(value, 4)
+        })
+      }
+    })
   })
 
   it.each(Object.keys(VARIANTS))('has the gradient of its loss: %s', (name) => {
