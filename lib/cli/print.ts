@@ -87,14 +87,15 @@ function textOut({ write, say, width, color }: Streams): Out {
     table(table) {
       if (table.rows.length === 0) return
       if (table.title) write(`${style('bold', table.title)}\n`)
-      const { shown, hidden } = chooseColumns(table, width)
+      const { shown, hidden, widths } = chooseColumns(table, width)
       const paper = new CliTable({
         head: shown.map((i) => style('bold', table.columns[i].name)),
         colAligns: shown.map((i) => table.columns[i].align ?? 'left'),
         style: { head: [], border: [], compact: true },
         chars: LIGHT,
       })
-      for (const [r, row] of table.rows.entries()) paper.push(shown.map((i) => cellText(row[i], table.columns[i], r)))
+      for (const [r, row] of table.rows.entries())
+        paper.push(shown.map((i) => wrapWords(cellText(row[i], table.columns[i], r), widths[i])))
       write(`${paper.toString()}\n`)
       if (hidden.length > 0)
         say(`not shown for want of width: ${hidden.map((i) => table.columns[i].name).join(', ')} (--csv has all)`)
@@ -120,21 +121,61 @@ const LIGHT = {
   middle: ' ',
 }
 
-/** Which columns fit: the ones of least weight go first, of these the rightmost. */
-function chooseColumns(table: Table, width: number): { shown: number[]; hidden: number[] } {
-  const widths = table.columns.map(
-    (column, i) =>
-      Math.max(column.name.length, ...table.rows.map((row, r) => widthOf(cellText(row[i], column, r)))) + 2,
+/** Columns of this weight and more stay: before one of them goes, the words of long texts go on in the next line. */
+const WANTED = 6
+const NARROWEST = 8
+
+/** Which columns fit, and how wide they are: the ones of least weight go first, of these the rightmost. */
+function chooseColumns(table: Table, width: number): { shown: number[]; hidden: number[]; widths: number[] } {
+  const { columns, rows } = table
+  const widths = columns.map((column, i) =>
+    Math.max(textWidth(column.name), ...rows.map((row, r) => widthOf(cellText(row[i], column, r)))),
   )
-  const shown = table.columns.map((_, i) => i).filter((i) => table.columns[i].only !== 'csv')
+  const weight = (i: number) => columns[i].weight ?? 1
+  const shown = columns.map((_, i) => i).filter((i) => columns[i].only !== 'csv')
   const hidden: number[] = []
-  const total = () => shown.reduce((sum, i) => sum + widths[i] + 1, -1)
-  while (shown.length > 1 && total() > width) {
-    const weakest = shown.reduce((a, b) => ((table.columns[b].weight ?? 1) <= (table.columns[a].weight ?? 1) ? b : a))
-    shown.splice(shown.indexOf(weakest), 1)
-    hidden.unshift(weakest)
+  const tooWide = () => shown.reduce((sum, i) => sum + widths[i] + 3, -1) - width
+  while (tooWide() > 0) {
+    const weakest = shown.reduce((a, b) => (weight(b) <= weight(a) ? b : a))
+    const wraps = shown.filter((i) => columns[i].align !== 'right' && widths[i] > narrowest(columns[i]))
+    if (wraps.length > 0 && (weight(weakest) >= WANTED || shown.length === 1)) {
+      const [widest, next] = wraps.sort((a, b) => widths[b] - widths[a])
+      const enough = Math.max(narrowest(columns[widest]), widths[widest] - tooWide())
+      widths[widest] = Math.max(enough, next === undefined ? 0 : Math.min(widths[widest] - 1, widths[next]))
+    } else if (shown.length > 1) {
+      shown.splice(shown.indexOf(weakest), 1)
+      hidden.unshift(weakest)
+    } else break
   }
-  return { shown, hidden: hidden.sort((a, b) => a - b) }
+  return { shown, hidden: hidden.sort((a, b) => a - b), widths }
+}
+
+const narrowest = ({ name }: Column): number => Math.max(NARROWEST, textWidth(name))
+
+/** The text in lines of at most `width` columns, cut between words where there are any. */
+function wrapWords(text: string, width: number): string {
+  return text
+    .split('\n')
+    .flatMap((line) => {
+      if (textWidth(line) <= width) return [line]
+      const lines = ['']
+      for (const word of line.split(' ')) {
+        const longer = lines.at(-1) === '' ? word : `${lines.at(-1)} ${word}`
+        if (textWidth(longer) <= width) lines[lines.length - 1] = longer
+        else lines.push(...pieces(word, width))
+      }
+      return lines.filter((part, i) => part !== '' || i > 0)
+    })
+    .join('\n')
+}
+
+function pieces(word: string, width: number): string[] {
+  const parts = ['']
+  for (const character of word) {
+    if (textWidth(parts.at(-1)! + character) > width) parts.push('')
+    parts[parts.length - 1] += character
+  }
+  return parts
 }
 
 const widthOf = (text: string): number => Math.max(...text.split('\n').map(textWidth))

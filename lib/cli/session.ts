@@ -14,6 +14,7 @@ import { knownRuns } from '../sweep/known.ts'
 import { type PlanEntry, planSweep } from '../sweep/plan.ts'
 import type { SweepPoint } from '../sweep/points.ts'
 import { prepareData } from '../sweep/prepare.ts'
+import { vanishedPoints } from '../sweep/record.ts'
 import { runSweep, type SweepResult } from '../sweep/run.ts'
 import type { SweepFile } from '../sweep/spec.ts'
 import type { Context } from './command.ts'
@@ -82,7 +83,10 @@ export async function runSession(request: SessionRequest, context: Context): Pro
     )
   }
   const data = { sweep: sweep.id, question: sweep.spec.question, file: sweep.file, points: plan.map((e) => e.planned) }
-  if (request.dryRun) return { ...data, result: null }
+  if (request.dryRun) {
+    if (!request.prune) nameVanished(request, data.points, context)
+    return { ...data, result: null }
+  }
   if (request.detach) {
     await goOnInBackground(request, context)
     return { ...data, result: null }
@@ -128,6 +132,16 @@ export async function runSession(request: SessionRequest, context: Context): Pro
     await display.close()
     orders.dispose()
   }
+}
+
+/** What a session would say of points that are gone from the file, said by a dry run. */
+function nameVanished(
+  { sweep, fileKeys = null }: SessionRequest,
+  points: PlannedPoint[],
+  { home, say }: Context,
+): void {
+  for (const { key, run } of vanishedPoints(home, sweep, { points, fileKeys }))
+    say(`${key} is no longer in the file; ${run} is left alone (--prune stops it)`)
 }
 
 /** Brings the database up to date; a run that cannot be recorded is said once and does not stop the sweep. */

@@ -1,5 +1,5 @@
 import { formatDuration } from '../core/durations.ts'
-import { printable } from '../core/text.ts'
+import { plural, printable } from '../core/text.ts'
 import { resolveRunName } from '../store/names.ts'
 import { type Evaluation, evaluationsOf, getRun, type Run, type Summary, summariesOf } from '../store/runs.ts'
 import { type Cell, type Column, defineCommand, type Fact, type Out } from './command.ts'
@@ -92,9 +92,7 @@ function printHead({ run, folder }: Shown, out: Out): void {
     { name: 'steps', value: steps },
     started !== null &&
       seen !== null && { name: 'time', value: `${moment(started)}, ${formatDuration(seen - started)}${attempts}` },
-    last?.backend
-      ? { name: 'device', value: `${last.backend}, ${last.device}, ${last.threads} threads, on ${last.host}` }
-      : null,
+    last?.backend ? { name: 'device', value: whereOf(last) } : null,
     { name: 'code', value: code },
     { name: 'config', value: `${run.configHash}${run.sweep ? `, point ${run.point} of sweep ${run.sweep}` : ''}` },
     run.argv.length > 0 && { name: 'command', value: run.argv.join(' ') },
@@ -108,6 +106,12 @@ function printHead({ run, folder }: Shown, out: Out): void {
   out.line(`${out.bold(run.run)}  ${printable(run.label)}  seed ${run.seed}  ${run.status}`)
   out.facts(facts.filter((fact) => fact !== null && fact !== false))
   out.line()
+}
+
+/** `native, CPU (avx512, 2 threads), on vm`: most devices say their threads themselves. */
+function whereOf({ backend, device, threads, host }: Shown['run']['attempts'][number]): string {
+  const count = /thread/.test(device ?? '') || threads === null ? [] : [plural(threads, 'thread')]
+  return [backend, device, ...count, `on ${host}`].join(', ')
 }
 
 function printResults(evaluations: Evaluation[], out: Out): void {
@@ -129,7 +133,7 @@ function printResults(evaluations: Evaluation[], out: Out): void {
       { name: 'aAcc', align: 'right', format: percent },
       { name: 'step', align: 'right' },
       { name: 'images', align: 'right' },
-      { name: 'beside it', weight: 3, only: 'people' },
+      { name: 'beside it', weight: 7, only: 'people' },
       ...baselines.map((name): Column => ({ name, only: 'csv' })),
       { name: 'protocol' },
     ],

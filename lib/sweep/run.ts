@@ -209,8 +209,10 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
     const point = points.find((candidate) => candidate.run === run)
     const entry = plan.find(({ planned }) => planned.key === point?.key)
     if (tasks.some(({ folder }) => folder.identity.id === run)) return false
-    if (entry && urged === 'go' && endings.delete(entry.planned.key))
+    if (entry && urged === 'go' && endings.delete(entry.planned.key)) {
       queue.unshift({ ...entry, planned: { ...entry.planned, run } })
+      observe({ type: 'run.status', run, status: 'queued', reason: 'waits for a worker' })
+    }
     return true
   }
 

@@ -2,7 +2,7 @@ import { formatDuration } from '../core/durations.ts'
 import { plural, printable } from '../core/text.ts'
 import { formatShare, pad } from './format.ts'
 import { helpOf, type KeyBinding, SCREENS, type Screen } from './keys.ts'
-import { beside, EMPTY, type Line, line, lineWidth, type Span, span, spread, truncateLine } from './lines.ts'
+import { beside, EMPTY, type Line, line, lineWidth, type Span, span, spread, truncateLine, wrap } from './lines.ts'
 import { isLive, isOver, sessionEta, sessionProgress } from './pace.ts'
 import { bar, boardLines } from './screens/board.ts'
 import { padTo } from './screens/charts.ts'
@@ -173,9 +173,11 @@ function dialogLines(scene: Scene): Line[] {
 function ask({ width }: Scene, question: string, answers: readonly (readonly [string, string])[]): Line[] {
   return [
     EMPTY,
-    line('  ', span(question, 'title')),
+    ...wrap(question, width - 3).map((text) => line('  ', span(text, 'title'))),
     EMPTY,
-    ...answers.map(([key, text]) => truncateLine(line('  ', span(pad(key, 5), 'accent'), text), width)),
+    ...answers.flatMap(([key, text]) =>
+      wrap(text, width - 8).map((part, i) => line('  ', span(pad(i === 0 ? key : '', 5), 'accent'), part)),
+    ),
   ]
 }
 

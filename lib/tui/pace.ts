@@ -29,6 +29,8 @@ export function rowsOf(state: LabState): Row[] {
     const skipped = point.action === 'skip' && (run === null || run.status === 'finished')
     const status = skipped ? 'finished' : (run?.status ?? 'queued')
     const totalSteps = run?.totalSteps || point.totalSteps
+    // known to have finished, while its log waits to be read
+    const unread = run !== null && run.status === 'finished' && run.attempt === 0
     return {
       id: point.key,
       label: point.label,
@@ -38,7 +40,7 @@ export function rowsOf(state: LabState): Row[] {
       reason: run?.reason ?? point.reason,
       run,
       runName: point.run,
-      step: skipped ? totalSteps : (run?.step ?? 0),
+      step: skipped || unread ? totalSteps : (run?.step ?? 0),
       totalSteps,
       point,
     }

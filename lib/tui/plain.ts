@@ -5,9 +5,13 @@ import { formatClock, formatMetric, formatRate, formatShare } from './format.ts'
 import { isLive, rateOf, rowsOf, sessionEta, sessionProgress } from './pace.ts'
 import { EMPTY_STATE, type LabState, logLine, reduce } from './reducer.ts'
 
-/** The same stream for logs, pipes and screen readers: a line for each event worth reading, and how far it is every 30 s. */
+/**
+ * The same stream for logs, pipes and screen readers: a line for each event worth reading, and how far it is every 30 s. What a run said
+ * before somebody listened is left to `gvx logs`: here only what became of it is told.
+ */
 
 const PROGRESS_EVERY_MS = 30_000
+const SLACK_MS = 5000
 
 export type PlainPrinter = {
   observe: Observe
@@ -18,6 +22,7 @@ export type PlainPrinter = {
 export function createPlainPrinter({ write, now }: { write: (line: string) => void; now: () => number }): PlainPrinter {
   let state = EMPTY_STATE
   let toldAt = Number.NEGATIVE_INFINITY
+  const since = now()
   const say = (text: string) => write(`${formatClock(now())} ${printable(text)}\n`)
   return {
     observe(update) {
@@ -27,7 +32,7 @@ export function createPlainPrinter({ write, now }: { write: (line: string) => vo
         toldAt = Math.max(toldAt, now() - PROGRESS_EVERY_MS / 2)
       if (update.type === 'preparing' && !worthSaying(before, update, now() - toldAt)) return
       if (update.type === 'preparing') toldAt = now()
-      for (const text of describe(update, before, state)) say(text)
+      for (const text of describe(newsOf(update, since), before, state)) say(text)
     },
     tick() {
       if (now() - toldAt < PROGRESS_EVERY_MS) return
@@ -36,6 +41,12 @@ export function createPlainPrinter({ write, now }: { write: (line: string) => vo
       if (text !== null) say(text)
     },
   }
+}
+
+/** The update without the events of before. Clocks of two machines differ by less than the slack, or their logs are told twice. */
+function newsOf(update: Update, since: number): Update {
+  if (update.type !== 'run.events') return update
+  return { ...update, events: update.events.filter((event) => event.t >= since - SLACK_MS) }
 }
 
 /** The beginning and the end of a preparation, and every 30 s between. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Context } from '../../lib/cli/command.ts'
+import type { AnyCommand, Context } from '../../lib/cli/command.ts'
 import { COMMANDS, nameOf } from '../../lib/cli/commands.ts'
 import { FORMATS, printData, tablesOf } from '../../lib/cli/print.ts'
 import { noteRun, tagRun } from '../../lib/store/marks.ts'
@@ -104,6 +104,44 @@ describe.each(READS)('gvx %s %j', { timeout: 120_000 }, (name, args) => {
 test('the JSON of every command is documented', async () => {
   const kinds = await Promise.all(COMMANDS.map(async (entry) => (await entry.load()).default.kind))
   expect(kinds.filter((kind) => kind !== undefined && !docs.includes(`\`${kind}\``))).toEqual([])
+})
+
+test('a narrow terminal gets the words of a name in several lines before it loses the number beside it', () => {
+  const name = 'plain, nouns=2, aVeryLongWordThatStandsAlone'
+  const command: AnyCommand = {
+    kind: 'x',
+    run: () => null,
+    print: (_, out) =>
+      out.table({
+        columns: [
+          { name: 'name', weight: 9 },
+          { name: 'mIoU', weight: 8, align: 'right' },
+          { name: 'commit', weight: 1 },
+        ],
+        rows: [[name, 12.5, 'abcdef0']],
+      }),
+  }
+  const drawn = (width: number) => {
+    let text = ''
+    const write = (more: string) => {
+      text += more
+    }
+    printData(command, null, 'text', { write, say: write, width, color: false })
+    return text.split('\n').filter((line) => !line.startsWith('not shown'))
+  }
+  for (const width of [24, 32, 40, 60]) {
+    const lines = drawn(width)
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width)
+    const body = lines.slice(3).filter((line) => line !== '' && !line.startsWith('─'))
+    expect(
+      body
+        .map((line) => line.replace('12.5', '').replace('abcdef0', ''))
+        .join('')
+        .replaceAll(' ', ''),
+    ).toBe(name.replaceAll(' ', ''))
+    expect(body[0]).toContain('12.5')
+  }
+  expect(drawn(80)).toHaveLength(6)
 })
 
 test('sentences for people are fields for programs', () => {

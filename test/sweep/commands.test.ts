@@ -59,7 +59,7 @@ test.each([
 async function vanishedAtWork(): Promise<{ home: string; file: string }> {
   const { home, file } = sweepFolder()
   await sweep(home, file, { launcher: inlineWorkers(), only: ['one'] }).result
-  process.env.GVX_FAKE_MS = '200'
+  process.env.GVX_FAKE_MS = '1500'
   try {
     let order: Order = 'go'
     const { result } = sweep(home, file, { order: () => order, jobs: 4 })
@@ -84,6 +84,8 @@ test('--prune stops the runs of points that are gone from the file, but only whe
   expect(unasked.stderr).toMatch(
     /2 points gone from the file: two\/seed=0 \(run3\), two\/seed=1 \(run4\)\n.*nobody to ask/,
   )
+  const named = await gvx(['sweep', file, '-n'], { home })
+  expect(named.stderr).toMatch(/two\/seed=0 is no longer in the file; run3 is left alone \(--prune stops it\)/)
   const planned = await gvx(['sweep', file, '--prune', '-n'], { home })
   expect(planned.stderr).toMatch(/--prune would stop two\/seed=0 \(run3\), two\/seed=1 \(run4\)/)
   expect(statuses()).toEqual(AT_WORK)

@@ -104,7 +104,10 @@ test('a point can be tried again from the screen while the sweep goes on', async
     return ['run1']
   }
   const launcher = inlineWorkers({ fails: (seed) => broken && seed === 0 })
-  expect(await sweep(home, file, { jobs: 1, launcher, takeRetries }).result).toMatchObject({ finished: 4, failed: 0 })
+  const { result, updates } = sweep(home, file, { jobs: 1, launcher, takeRetries })
+  expect(await result).toMatchObject({ finished: 4, failed: 0 })
+  const statuses = updates.flatMap((u) => (u.type === 'run.status' && u.run === 'run1' ? [u.status] : []))
+  expect(statuses.slice(statuses.indexOf('failed'))).toEqual(['failed', 'queued', 'failed', 'running', 'finished'])
   expect(states(home)[0].attempts).toBe(2)
 })
 

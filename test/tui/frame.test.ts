@@ -105,6 +105,12 @@ test('the help names every key of the screen, over its pages', () => {
   }
 })
 
+test('the question how to leave is read to its end on a narrow screen, too', () => {
+  const words = (size: { width: number; height: number }) =>
+    frame(sceneOf(size, { dialog: { type: 'quit' } })).replace(/\s+/g, ' ')
+  for (const size of SIZES) expect(words(size)).toMatch(/d detach: the runs go on, gvx watch finds them again s stop/)
+})
+
 test('the leaderboard gives the mean over seeds and what it has to be compared with', () => {
   const text = frame(sceneOf(SIZES[2], { screen: 'leaderboard' }))
   expect(text).toContain('43.1')

@@ -16,6 +16,22 @@ test('the session reads as a log', () => {
   expect(printed(({ observe }) => sweepUpdates().forEach(observe))).toMatchSnapshot()
 })
 
+test('what a run said before somebody listened is not told as if it happened now, but what became of it is', () => {
+  const text = printed(({ observe }) => {
+    const [session] = sweepUpdates()
+    observe(session)
+    const finished = { type: 'run.finished', step: 9, status: 'finished', error: null, t: NOON - 60_000 } as const
+    const warning = { type: 'warning', step: 8, code: 'data', message: 'an old one', t: NOON - 61_000 } as const
+    const news = { ...warning, message: 'a new one', t: NOON + 5 }
+    observe({ type: 'run.events', run: 'run1', events: [warning, finished] })
+    observe({ type: 'run.status', run: 'run1', status: 'finished', reason: null })
+    observe({ type: 'run.events', run: 'run2', events: [warning, news] })
+  })
+  expect(text).not.toContain('an old one')
+  expect(text).toMatch(/^run1 .*finished/m)
+  expect(text).toMatch(/^run2 .*a new one/m)
+})
+
 test('there is a line of progress every 30 s and no more', () => {
   const text = printed(({ observe, tick }, advance) => {
     sweepUpdates().forEach(observe)
