@@ -60,21 +60,19 @@ function evaluated(golden: GoldenModel, params: Params): Record<string, Tensor> 
     'eval',
   )
   const grouped = tf.reshape(all, [batch, each, -1])
-  out.text_multi_raw = tf.slice(grouped, [0, 1, 0])
-  const nouns = l2Normalize(tf.reshape(out.text_multi_raw, [batch * (each - 1), -1]))
-  out.loss_multi_label = multiLabelLoss(params, model, out.image_embeds, nouns, loss, multiLabel)
+  if (each > 1) {
+    out.text_multi_raw = tf.slice(grouped, [0, 1, 0])
+    const nouns = l2Normalize(tf.reshape(out.text_multi_raw, [batch * (each - 1), -1]))
+    out.loss_multi_label = multiLabelLoss(params, model, out.image_embeds, nouns, loss, multiLabel)
+  }
   out.class_embeds = l2Normalize(tf.mean(grouped, 1))
   out.zero_shot_logits = tf.matMul(out.image_embeds as tf.Tensor2D, out.class_embeds as tf.Tensor2D, false, true)
   const soft = { ...model, assignment: { ...model.assignment, mode: 'soft' as const } }
   out['soft_assign.image_embeds'] = l2Normalize(
     projectImage(params, model, encodeImage(params, soft, images).pooled, 'eval'),
   )
-  out.segmentation_logits_hf = hfSegmentation(
-    out,
-    image.assignments.map(({ soft }) => soft),
-    params,
-    model.imageSize,
-  )
+  const maps = image.assignments.map(({ soft }) => soft)
+  if (maps.length > 0) out.segmentation_logits_hf = hfSegmentation(out, maps, params, model.imageSize)
   return out
 }
 
@@ -106,7 +104,7 @@ describe.each(await presentBackends())('golden forward on %s', (backend) => {
       tf.tidy(() => {
         const actual = evaluated(golden, golden.params())
         const expected = goldenTensors(file)
-        expect(expected.size).toBeGreaterThan(20)
+        expect(expected.size).toBeGreaterThan(15)
         const wrong: Record<string, number> = {}
         for (const [tensor, { shape, data }] of expected) {
           expect(actual[tensor], tensor).toBeDefined()

@@ -1,4 +1,5 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, test } from 'vitest'
+import { upsample } from '../../lib/eval/maps.ts'
 import { interpolatePositions } from '../../lib/nn/position.ts'
 import { openBackend, tf } from '../../lib/tensor/index.ts'
 import { presentBackends } from './backends.ts'
@@ -6,6 +7,29 @@ import { titleOf } from './model.ts'
 import { goldenTensors, hasGolden, relativeError } from './set.ts'
 
 const FILE = 'interpolate/interpolate.safetensors'
+
+test.skipIf(!hasGolden(FILE))(titleOf('maps are enlarged bilinearly as in the reference', [FILE]), () => {
+  const golden = goldenTensors(FILE)
+  const cases = [...golden.keys()].filter((name) => name.startsWith('bilinear.') && name.endsWith('.in'))
+  expect(cases.length).toBeGreaterThan(0)
+  for (const name of cases) {
+    const [rows, columns] = /\.(\d+)x(\d+)_to_/.exec(name)!.slice(1).map(Number)
+    const { data, shape } = golden.get(name)! // [1, 1, h·w, G]
+    const to = golden.get(name.replace(/\.in$/, '.out'))! // [1, 1, H, W, G]
+    const [tokens, groups] = shape.slice(2)
+    const [height, width] = to.shape.slice(2)
+    const map = { data: groupsFirst(data, groups), groups, tokens }
+    expect(relativeError(upsample(map, rows, columns, height, width), groupsFirst(to.data, groups)), name).toBeLessThan(
+      1e-5,
+    )
+  }
+})
+
+/** [.., G] -> [G, ..] */
+function groupsFirst(data: Float32Array, groups: number): Float32Array {
+  const size = data.length / groups
+  return Float32Array.from(data, (_, i) => data[(i % size) * groups + Math.floor(i / size)])
+}
 
 describe.each(await presentBackends())('golden position interpolation on %s', (backend) => {
   beforeAll(async () => {

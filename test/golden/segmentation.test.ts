@@ -6,8 +6,8 @@ import { groupOfPixels, labelPixels, type PixelScores } from '../../lib/eval/map
 import { segmentPixels } from '../../lib/eval/segmentation.ts'
 import { openBackend, type Params, tf } from '../../lib/tensor/index.ts'
 import { presentBackends } from './backends.ts'
-import { goldenModel } from './model.ts'
-import { goldenJson, goldenTensors, hasGolden, relativeError } from './set.ts'
+import { goldenModel, titleOf } from './model.ts'
+import { goldenJson, goldenModels, goldenTensors, hasGolden, relativeError } from './set.ts'
 
 type Case = {
   name: string
@@ -18,13 +18,27 @@ type Case = {
   ori_shape: [number, number]
   crop_size?: [number, number]
   stride?: [number, number]
+  /** Labels that torch itself gives otherwise in float32. */
+  label_pixels_that_differ_float32_vs_float64?: number
 }
 
-const models = ['two_stage', 'one_stage'].filter((name) => hasGolden(`${name}/segmentation.safetensors`))
+const filesOf = (name: string) => [`${name}/segmentation.safetensors`, `${name}/segmentation.json`]
+const models = goldenModels().filter((name) => filesOf(name).every(hasGolden))
 
-test('there are golden segmentations', () => {
-  expect(models).toContain('two_stage')
+test.skipIf(models.length === 0)(titleOf('there are golden segmentations', filesOf('two_stage')), () => {
+  expect(models.length).toBeGreaterThan(0)
 })
+
+/** Ten times what torch's float32 differs from its float64 in a tensor of segmentation.safetensors, and at least `least`. */
+const allowedIn = (model: string, tensor: string, least: number): number =>
+  Math.max(least, 10 * (goldenModel(model).tolerance.segmentation?.[tensor]?.[0] ?? 0))
+
+/** Labels are equal to the pixel, but for as many times ten as torch's float32 has otherwise: none in most sets. */
+function expectLabels(actual: Uint8Array, expected: ArrayLike<number>, golden: Case): void {
+  const others = 10 * (golden.label_pixels_that_differ_float32_vs_float64 ?? 0)
+  expect(actual.length).toBe(expected.length)
+  expect(actual.reduce((n, label, i) => n + (label === expected[i] ? 0 : 1), 0)).toBeLessThanOrEqual(others)
+}
 
 describe.each(models)('%s', (model) => {
   const tensors = goldenTensors(`${model}/segmentation.safetensors`)
@@ -50,17 +64,17 @@ describe.each(models)('%s', (model) => {
       for (let c = 0; c < classes; c++)
         for (let i = 0; i < row.length; i++)
           worst = Math.max(worst, Math.abs(scores[row[i] * classes + c] - expected[c * row.length + i]))
-      expect(worst).toBeLessThan(2e-6)
+      expect(worst).toBeLessThan(allowedIn(model, `${golden.name}.encode_decode_logits`, 2e-6))
     })
 
     test('the labels are equal to the pixel', () => {
       const [H, W] = golden.ori_shape
-      expect(labelPixels(pixels, H, W)).toEqual(Uint8Array.from(of('pred_label').data))
+      expectLabels(labelPixels(pixels, H, W), of('pred_label').data, golden)
     })
   })
 
-  test('a map at full size gives the golden groups', () => {
-    const golden = cases[0]
+  const whole = cases.filter(({ mode }) => mode === 'whole')
+  test.each(whole)('$name: a map at full size gives the golden groups', (golden) => {
     const name = [...tensors.keys()].find((key) => key.startsWith(`${golden.name}.attn_map.`))!
     const { data, shape } = tensors.get(name)!
     const [height, width, groups] = shape
@@ -71,6 +85,12 @@ describe.each(models)('%s', (model) => {
     expect(label).toEqual(Int32Array.from(tensors.get(`${golden.name}.group_label`)!.data))
   })
 })
+
+/** The side of a window, which gvx and the reference's protocol have square. */
+function sideOf([height, width]: [number, number]): number {
+  expect(height).toBe(width)
+  return height
+}
 
 /** [1, 3, H, W] -> [H, W, 3] */
 function channelsLast(data: ArrayLike<number>, [, , height, width]: number[]): Float32Array {
@@ -99,7 +119,9 @@ describe.each(await presentBackends())('on the backend %s', (backend) => {
       }
     })
 
-    test('class embeddings are the mean over the templates, normalised', async () => {
+    const texts = [`${name}/inputs.safetensors`, `${name}/eval.safetensors`]
+    const title = titleOf('class embeddings are the mean over the templates, normalised', texts)
+    test.skipIf(!texts.every(hasGolden))(title, async () => {
       const ids = goldenTensors(`${name}/inputs.safetensors`).get('input_ids')! // [5, B, 1 + K, L]
       const [, batch, templates, length] = ids.shape
       const first = Int32Array.from(ids.data.subarray(0, batch * templates * length))
@@ -125,16 +147,15 @@ describe.each(await presentBackends())('on the backend %s', (backend) => {
               imagePrior: true,
               background: golden.with_bg,
               backgroundThreshold: golden.bg_thresh,
-              window: golden.crop_size ? { crop: golden.crop_size[0], stride: golden.stride![0] } : null,
+              window: golden.crop_size ? { crop: sideOf(golden.crop_size), stride: sideOf(golden.stride!) } : null,
               plain: null,
             },
           },
           [{ width, height, data: channelsLast(input.data, input.shape) }],
         )
         expect(tf.memory().numTensors).toBe(before)
-        const expected = tensors.get(
-          `${golden.name}.${golden.mode === 'slide' ? 'slide_logits' : 'encode_decode_logits'}`,
-        )!
+        const key = `${golden.name}.${golden.mode === 'slide' ? 'slide_logits' : 'encode_decode_logits'}`
+        const expected = tensors.get(key)!
         let worst = 0
         for (let c = 0; c < pixels.classes; c++)
           for (let i = 0; i < height * width; i++)
@@ -142,9 +163,9 @@ describe.each(await presentBackends())('on the backend %s', (backend) => {
               worst,
               Math.abs(pixels.scores[pixels.row[i] * pixels.classes + c] - expected.data[c * height * width + i]),
             )
-        expect(worst).toBeLessThan(1e-4)
+        expect(worst).toBeLessThan(allowedIn(name, key, 1e-4))
         const [H, W] = golden.ori_shape
-        expect(labelPixels(pixels, H, W)).toEqual(Uint8Array.from(tensors.get(`${golden.name}.pred_label`)!.data))
+        expectLabels(labelPixels(pixels, H, W), tensors.get(`${golden.name}.pred_label`)!.data, golden)
       },
     )
   })
