@@ -13,7 +13,7 @@ import { terminalSvg } from './terminal-svg.ts'
  *     npx tsx bench/record-session.ts HOME FILE [gvx sweep options]
  *     npx tsx bench/record-session.ts lab ablations/stages.yaml -j 2
  *
- * Writes docs/session.cast (asciinema v2: `asciinema play docs/session.cast`) and the pictures docs/pictures/session-*.svg and run.svg. In a home
+ * GVX_RECORD_TO names another folder than docs/, to try it. Writes docs/session.cast (asciinema v2: `asciinema play docs/session.cast`) and the pictures docs/pictures/session-*.svg and run.svg. In a home
  * where the sweep has points left, they are trained: the beginning is recorded, the long middle waited for and left out. In one
  * where all have finished, the same without the beginning. Training is real, so it takes as long as the sweep does.
  */
@@ -23,6 +23,8 @@ const LONGEST_PAUSE = 1.5
 /** Milliseconds that data and training may take until there is something to see. */
 const LONG = 1_200_000
 const ROOT = resolve(import.meta.dirname, '..')
+
+const docs = resolve(ROOT, process.env.GVX_RECORD_TO ?? 'docs')
 
 const [home, file, ...options] = process.argv.slice(2)
 if (!home || !file) throw new Error('usage: record-session.ts HOME FILE [gvx sweep options]')
@@ -49,7 +51,7 @@ session.listen((text) => {
   last = now
 })
 
-mkdirSync(join(ROOT, 'docs/pictures'), { recursive: true })
+mkdirSync(join(docs, 'pictures'), { recursive: true })
 try {
   await prompt()
   const left = pointsLeft()
@@ -59,31 +61,23 @@ try {
     await session.until(/● running/, LONG)
     await session.until(/checkpoint at step/, LONG)
     haste = 1
-    await look(4)
-    picture('session-board')
-    await press('2')
-    await look(3)
-    picture('session-run')
-    await press('1')
-    await press('?')
-    await look(2)
-    await press('\u001b')
-    await press('q')
-    await session.until('leave how?')
-    await look(2)
-    picture('session-leave')
+    await look({ seconds: 4, picture: 'session-board' })
+    await look({ key: '2', seconds: 3, picture: 'session-run' })
+    await look({ key: '1' })
+    await look({ key: '?', seconds: 2 })
+    await look({ key: '\u001b' })
+    await look({ key: 'q', until: 'leave how?', seconds: 2, picture: 'session-leave' })
     session.type('d')
     await session.until('goes on in the background')
     await prompt()
-    await look(2)
+    await look({ seconds: 2 })
     await enter('gvx watch')
     haste = 10
     await session.until(/[2-9] running|1 running[\s\S]*finished/, LONG)
     haste = 1
-    await look(3)
-    await press('3')
-    await look(4)
-    await press('q')
+    await look({ seconds: 3 })
+    await look({ key: '3', seconds: 4 })
+    await look({ key: 'q' })
     session.type('d')
     await prompt()
     recording = false
@@ -93,32 +87,19 @@ try {
   await prompt()
   const runs = runNames()
   await enter(`gvx watch ${runs.join(' ')}`)
-  await session.until(/ended|done/)
-  await look(3)
-  picture('session-watch')
-  await press('2')
-  await look(3)
-  picture('run') // the one in the README
-  await press('3')
-  await session.until('all runs')
-  await look(3)
-  picture('session-compare')
-  await press('4')
-  await look(3)
-  picture('session-leaderboard')
-  await press('7')
-  await session.until(/next image|no samples/)
-  await look(3)
-  picture('session-segments')
-  await press('q')
+  await look({ until: /ended|done/, seconds: 3, picture: 'session-watch' })
+  await look({ key: '2', seconds: 3, picture: 'run' }) // the one in the README
+  await look({ key: '3', until: 'all runs', seconds: 3, picture: 'session-compare' })
+  await look({ key: '4', seconds: 3, picture: 'session-leaderboard' })
+  await look({ key: '7', until: /next image|no samples/, seconds: 3, picture: 'session-segments' })
+  await look({ key: 'q' })
   await prompt()
   await enter('clear; gvx leaderboard')
   await prompt()
-  await look(2)
+  await look({ seconds: 2 })
   await enter(`clear; gvx compare ${runs[0]} ${runs.at(-1)} | head -30`)
   await prompt()
-  await look(3)
-  picture('session-commands')
+  await look({ seconds: 3, picture: 'session-commands' })
   session.type('exit\r')
   await session.exited
 } finally {
@@ -133,22 +114,25 @@ const header = {
   env: { TERM: 'xterm-256color', SHELL: 'bash' },
 }
 const lines = [header, ...events.map(([seconds, text]) => [Number(seconds.toFixed(3)), 'o', text])]
-writeFileSync(join(ROOT, 'docs/session.cast'), `${lines.map((line) => JSON.stringify(line)).join('\n')}\n`)
-console.log(`docs/session.cast: ${events.length} events, ${clock.toFixed(0)} s`)
+writeFileSync(join(docs, 'session.cast'), `${lines.map((line) => JSON.stringify(line)).join('\n')}\n`)
+console.log(`${join(docs, 'session.cast')}: ${events.length} events, ${clock.toFixed(0)} s`)
 
-function picture(name: string): void {
-  writeFileSync(join(ROOT, `docs/pictures/${name}.svg`), terminalSvg(session))
-}
-
-function look(seconds: number): Promise<void> {
-  return sleep(1000 * seconds)
-}
-
-/** Presses a key of the screen and waits for what it changes. */
-async function press(key: string): Promise<void> {
+/**
+ * A moment of the recording: a key of the screen and what it changes, or `until` something is there; so many seconds to look at it;
+ * and the picture of it.
+ */
+async function look(moment: {
+  key?: string
+  until?: string | RegExp
+  seconds?: number
+  picture?: string
+}): Promise<void> {
+  const { key, until, seconds = 0, picture } = moment
   const before = session.frame().join('\n')
-  session.type(key)
-  await session.until((frame) => frame !== before)
+  if (key !== undefined) session.type(key)
+  if (key !== undefined || until !== undefined) await session.until(until ?? ((frame) => frame !== before))
+  await sleep(1000 * seconds)
+  if (picture !== undefined) writeFileSync(join(docs, `pictures/${picture}.svg`), terminalSvg(session))
 }
 
 /** Types a command as a person would. */
