@@ -49,6 +49,8 @@ export type LeaderboardOptions = {
 
 type Score = {
   run: number
+  run_kind: string
+  seed: number
   label: string
   config_hash: string
   git_commit: string | null
@@ -65,9 +67,9 @@ type Score = {
 
 /** The final results, ranked within each protocol; protocols with the newest results first. Smaller never wins: metrics are accuracies. */
 export function leaderboard(store: Store, options: LeaderboardOptions = {}): LeaderboardGroup[] {
-  const scores = store
+  const all = store
     .sql(
-      `SELECT r.id AS run, r.label, r.config_hash, r.git_commit, e.dataset, p.hash AS protocol, p.json, e.images, e.step, e.t, v.kind, v.value, e.baselines
+      `SELECT r.id AS run, r.kind AS run_kind, r.seed, r.label, r.config_hash, r.git_commit, e.dataset, p.hash AS protocol, p.json, e.images, e.step, e.t, v.kind, v.value, e.baselines
        FROM evaluations e
        JOIN runs r ON r.id = e.run JOIN protocols p ON p.id = e.protocol
        JOIN eval_values v ON v.evaluation = e.id AND v.name = @metric
@@ -85,6 +87,7 @@ export function leaderboard(store: Store, options: LeaderboardOptions = {}): Lea
       sweep: options.sweep ?? null,
       runs: options.runs ? JSON.stringify(options.runs.map((run) => Number(run.replace('run', '')))) : null,
     }) as Score[]
+  const scores = newestOfSeeds(all)
   if (scores.length === 0 && options.metric) refuseUnknownMetric(store, options.metric)
   const tables = groupBy(scores, (s) => (options.mixed ? s.dataset : `${s.dataset} ${s.protocol}`))
   return [...tables.values()]
@@ -105,6 +108,13 @@ export function leaderboard(store: Store, options: LeaderboardOptions = {}): Lea
         ],
       }
     })
+}
+
+/** A configuration that was trained again with a seed (`--rerun`) counts once with it, by its newest run: a mean over seeds is over seeds. */
+function newestOfSeeds(scores: Score[]): Score[] {
+  const trial = (s: Score) => (s.run_kind === 'train' ? `${s.config_hash} ${s.seed}` : `run${s.run}`)
+  const last = new Map(scores.map((s) => [`${trial(s)} ${s.dataset} ${s.protocol}`, s]))
+  return scores.filter((s) => last.get(`${trial(s)} ${s.dataset} ${s.protocol}`) === s)
 }
 
 const newest = (scores: Score[]): Score => scores.reduce((a, b) => (b.t >= a.t ? b : a))

@@ -278,4 +278,33 @@ FROM evaluations e JOIN protocols p ON p.id = e.protocol JOIN runs r ON r.id = e
 WHERE r.removed IS NULL;
 `,
   },
+  {
+    name: 'a seed that was trained again counts once in the leaderboard',
+    sql: `
+DROP VIEW v_leaderboard;
+CREATE VIEW v_leaderboard AS
+WITH every AS (
+  SELECT r.config_hash, r.label, r.id, v.dataset, v.protocol, v.name AS metric, v.value, v.step,
+         row_number() OVER (
+           PARTITION BY r.config_hash, r.seed, CASE r.kind WHEN 'train' THEN 0 ELSE r.id END, v.dataset, v.protocol, v.name
+           ORDER BY r.id DESC
+         ) AS age
+  FROM v_evaluations v JOIN runs r ON r.id = v.number
+  WHERE v.newest_final AND r.removed IS NULL
+), scores AS (
+  SELECT * FROM every WHERE age = 1
+), means AS (
+  SELECT config_hash, dataset, protocol, metric, avg(value) AS mean, count(*) AS n, count(value) AS n_finite
+  FROM scores GROUP BY config_hash, dataset, protocol, metric
+)
+SELECT (SELECT label FROM runs WHERE runs.config_hash = s.config_hash ORDER BY id DESC LIMIT 1) AS name,
+       s.config_hash, s.dataset, s.protocol, s.metric, m.n, m.n_finite,
+       CASE WHEN m.n = m.n_finite THEN m.mean END AS mean,
+       CASE WHEN m.n = m.n_finite AND m.n > 1 THEN sqrt(sum((s.value - m.mean) * (s.value - m.mean)) / (m.n - 1)) END AS std,
+       min(s.value) AS lowest, max(s.value) AS highest,
+       group_concat('run' || s.id, ' ') AS runs
+FROM scores s JOIN means m USING (config_hash, dataset, protocol, metric)
+GROUP BY s.config_hash, s.dataset, s.protocol, s.metric;
+`,
+  },
 ]

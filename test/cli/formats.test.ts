@@ -62,7 +62,7 @@ describe.each(READS)('gvx %s %j', { timeout: 120_000 }, (name, args) => {
       if (data !== undefined) printData(command, data, format, { write, say: () => {}, width: 200, color: false })
       outputs.set(format, text)
     }
-  })
+  }, 120_000)
   const output = (format: string) => outputs.get(format)!
 
   test('as JSON, documented', async () => {

@@ -102,6 +102,19 @@ test('protocols are never mixed unless asked', () => {
   expect(leaderboard(store, { mixed: true })).toHaveLength(1)
 })
 
+test('a seed that was trained again counts once, by its newest run; without that one, the earlier counts', () => {
+  const home = stagesHome()
+  finishedRun(home, { label: 'two-stage', seed: 1, mIoU: 0.35 })
+  const store = read(home)
+  const twoStage = () => leaderboard(store)[0].rows.find(({ name }) => name === 'two-stage')!
+  expect(twoStage()).toMatchObject({ n: 2, values: [0.31, 0.35], runs: ['run3', 'run7'] })
+  const viewed = "SELECT n, runs, mean FROM v_leaderboard WHERE metric = 'mIoU' AND name = 'two-stage'"
+  expect(store.db.prepare(viewed).get()).toEqual({ n: 2, runs: 'run3 run7', mean: expect.closeTo(0.33, 9) })
+  removeRun(store, 7, 5)
+  expect(twoStage()).toMatchObject({ values: [0.31, 0.29], runs: ['run3', 'run4'] })
+  expect(store.db.prepare(viewed).get()).toMatchObject({ runs: 'run3 run4' })
+})
+
 test('the view of the leaderboard says the same as the command', () => {
   const store = read(stagesHome())
   const rows = store.db
