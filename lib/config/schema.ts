@@ -42,7 +42,7 @@ const modelSchema = section({
   depths: perStage
     .default('auto')
     .describe(
-      'Layers before, between and after the grouping blocks (stages + 1 numbers). auto: half, then halves of the rest: 6+6, 6+3+3',
+      'Layers before, between and after the grouping blocks (stages + 1 numbers). auto: half, then halves of the rest, rounded up where one is left for each: 6+6, 6+3+3, 2+1',
     ),
   numGroupTokens: perStage.default('auto').describe('Learned group tokens of each grouping stage. auto: 64 | 64, 8'),
   numOutputGroups: perStage.default('auto').describe('Segments that leave each grouping block. auto: 8 | 64, 8'),
@@ -455,8 +455,8 @@ function checkWidths({ widthFactors, stages, embedDim, numHeads }: Input['model'
 function splitDepth(depth: number, stages: number): number[] {
   const out: number[] = []
   let rest = depth
-  for (let i = 0; i < stages; i++) {
-    const part = Math.max(1, Math.floor(rest / 2))
+  for (let left = stages; left > 0; left--) {
+    const part = Math.max(1, Math.min(Math.ceil(rest / 2), rest - left))
     out.push(part)
     rest -= part
   }

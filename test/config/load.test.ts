@@ -74,9 +74,11 @@ test('a frozen configuration is read back as it was', () => {
 test.each([
   [12, 1, [6, 6]],
   [12, 2, [6, 3, 3]],
-  [3, 1, [1, 2]],
+  [3, 1, [2, 1]],
   [3, 2, [1, 1, 1]],
   [4, 2, [2, 1, 1]],
+  [5, 3, [2, 1, 1, 1]],
+  [7, 2, [4, 2, 1]],
 ])('%i layers in %i stages are shared out as the paper does', (depth, stages, depths) => {
   const sets = [`model.depth=${depth}`, `model.stages=${stages}`]
   expect(loadConfig(null, { sets }).config.model.depths).toEqual(depths)
