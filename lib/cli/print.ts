@@ -128,9 +128,10 @@ const NARROWEST = 8
 /** Which columns fit, and how wide they are: the ones of least weight go first, of these the rightmost. */
 function chooseColumns(table: Table, width: number): { shown: number[]; hidden: number[]; widths: number[] } {
   const { columns, rows } = table
-  const widths = columns.map((column, i) =>
+  const natural = columns.map((column, i) =>
     Math.max(textWidth(column.name), ...rows.map((row, r) => widthOf(cellText(row[i], column, r)))),
   )
+  let widths = [...natural]
   const weight = (i: number) => columns[i].weight ?? 1
   const shown = columns.map((_, i) => i).filter((i) => columns[i].only !== 'csv')
   const hidden: number[] = []
@@ -145,6 +146,7 @@ function chooseColumns(table: Table, width: number): { shown: number[]; hidden: 
     } else if (shown.length > 1) {
       shown.splice(shown.indexOf(weakest), 1)
       hidden.unshift(weakest)
+      widths = [...natural]
     } else break
   }
   return { shown, hidden: hidden.sort((a, b) => a - b), widths }

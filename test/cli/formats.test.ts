@@ -142,6 +142,7 @@ test('a narrow terminal gets the words of a name in several lines before it lose
     expect(body[0]).toContain('12.5')
   }
   expect(drawn(80)).toHaveLength(6)
+  expect(drawn(32)[0]).toHaveLength(32) // the room of what went is used
 })
 
 test('sentences for people are fields for programs', () => {
