@@ -1,10 +1,11 @@
+import { configEditorSchema } from '../config/editor-schema.ts'
 import { configHash, flattenConfig, freezeConfig } from '../config/hash.ts'
 import { configKeys, expectation } from '../config/keys.ts'
 import { loadConfig } from '../config/load.ts'
-import { configJsonSchema } from '../config/schema.ts'
+import { sweepEditorSchema } from '../sweep/editor-schema.ts'
 import { type Cell, defineCommand, withSet } from './command.ts'
 
-type Args = { action: 'print' | 'schema' | 'keys'; file?: string; set: string[]; origin?: boolean }
+type Args = { action: 'print' | 'schema' | 'keys'; file?: string; set: string[]; origin?: boolean; sweep?: boolean }
 type Shown =
   | {
       action: 'print'
@@ -26,9 +27,10 @@ export default defineCommand<Args, Shown>({
         describe: 'print: one complete configuration · schema: JSON schema for editors · keys: every key with its help',
       })
       .positional('file', { type: 'string', describe: 'A configuration; none prints the defaults' })
+      .option('sweep', { type: 'boolean', describe: 'With schema: that of a sweep file' })
       .option('origin', { type: 'boolean', describe: 'Where each value that is no default comes from' }),
-  run({ action, file, set, origin }): Shown {
-    if (action === 'schema') return { action, schema: configJsonSchema() }
+  run({ action, file, set, origin, sweep }): Shown {
+    if (action === 'schema') return { action, schema: sweep ? sweepEditorSchema() : configEditorSchema() }
     if (action === 'keys')
       return {
         action,

@@ -4,6 +4,7 @@ import { configJsonSchema } from './schema.ts'
 export type JsonSchema = {
   type?: string
   properties?: Record<string, JsonSchema>
+  additionalProperties?: boolean | JsonSchema
   items?: JsonSchema
   prefixItems?: JsonSchema[]
   anyOf?: JsonSchema[]
