@@ -1,5 +1,5 @@
 import { UserError } from '../core/errors.ts'
-import { type Cell, defineCommand, type Out, withSet } from './command.ts'
+import { type Cell, type Column, defineCommand, type Out, type Table, withSet } from './command.ts'
 import { DATASETS, type EvalArgs, type Evaluated, evaluateRun } from './evaluate-run.ts'
 import { classIou, metricText, percent } from './format.ts'
 
@@ -36,69 +36,64 @@ export default defineCommand<EvalArgs, { evaluations: Evaluated[] }>({
   print({ evaluations }, out) {
     const classified = evaluations.filter(isClassification)
     const segmented = evaluations.filter((e) => !isClassification(e))
-    if (classified.length > 0) printClassified(classified, out)
+    if (classified.length > 0) out.table(tableOf(CLASSIFIED, classified))
     if (segmented.length > 0) printSegmented(segmented, out)
   },
 })
 
 const isClassification = ({ protocol }: Evaluated): boolean => protocol.task === 'classification'
 
-function printClassified(evaluations: Evaluated[], out: Out): void {
-  out.table({
-    columns: [
-      { name: 'run', weight: 9 },
-      { name: 'acc@1', align: 'right', format: percent, weight: 9 },
-      { name: '95 %', weight: 5 },
-      { name: 'acc@5', align: 'right', format: percent, weight: 8 },
-      { name: 'mean acc@1', align: 'right', format: percent, weight: 4 },
-      { name: 'step', align: 'right', weight: 3 },
-      { name: 'images', align: 'right', weight: 3 },
-      { name: 'classes', align: 'right', weight: 3 },
-      { name: 'set', weight: 2 },
-      { name: 'chance', align: 'right', format: percent, weight: 6 },
-      { name: 'majority', align: 'right', format: percent, weight: 6 },
-    ],
-    rows: evaluations.map((e): Cell[] => [
-      e.run,
-      e.values.acc1,
-      e.interval.map(percent).join(' … '),
-      e.values.acc5,
-      e.values.meanAcc1,
-      e.step,
-      e.images,
-      e.protocol.classes as number,
-      `${e.protocol.set} ${e.protocol.split}`,
-      e.baselines.chance,
-      e.baselines.majority,
-    ]),
-  })
-}
+/** A column and what stands in it. */
+type Field = Column & { of: (evaluated: Evaluated) => Cell }
+
+const share = (name: string, weight: number, of: Field['of']): Field => ({
+  name,
+  align: 'right',
+  weight,
+  format: percent,
+  of,
+})
+const number = (name: string, of: Field['of']): Field => ({ name, align: 'right', weight: 3, of })
+
+/** The score with its interval, what else was measured, on what, and what the score is worth. */
+const fieldsOf = (score: Field, others: readonly Field[], worth: readonly Field[]): Field[] => [
+  { name: 'run', weight: 9, of: (e) => e.run },
+  score,
+  { name: '95 %', weight: 5, only: 'people', of: (e) => e.interval.map(percent).join(' … ') },
+  { name: '95 % from', only: 'csv', of: (e) => e.interval[0] },
+  { name: 'to', only: 'csv', of: (e) => e.interval[1] },
+  ...others,
+  number('step', (e) => e.step),
+  number('images', (e) => e.images),
+  { name: 'set', weight: 2, of: (e) => `${e.protocol.set} ${e.protocol.split}` },
+  share('chance', 6, (e) => e.baselines.chance),
+  share('majority', 6, (e) => e.baselines.majority),
+  ...worth,
+]
+
+const CLASSIFIED = fieldsOf(
+  share('acc@1', 9, (e) => e.values.acc1),
+  [
+    share('acc@5', 8, (e) => e.values.acc5),
+    share('mean acc@1', 4, (e) => e.values.meanAcc1),
+    number('classes', (e) => e.protocol.classes as number),
+  ],
+  [],
+)
+
+const SEGMENTED = fieldsOf(
+  share('mIoU', 9, (e) => e.values.mIoU),
+  [],
+  [share('caption oracle', 6, (e) => e.baselines.captionOracle)],
+)
+
+const tableOf = (fields: readonly Field[], evaluations: readonly Evaluated[]): Table => ({
+  columns: [...fields],
+  rows: evaluations.map((e) => fields.map(({ of }) => of(e))),
+})
 
 function printSegmented(evaluations: Evaluated[], out: Out): void {
-  out.table({
-    columns: [
-      { name: 'run', weight: 9 },
-      { name: 'mIoU', align: 'right', format: percent, weight: 9 },
-      { name: '95 %', weight: 5 },
-      { name: 'step', align: 'right', weight: 3 },
-      { name: 'images', align: 'right', weight: 3 },
-      { name: 'set', weight: 2 },
-      { name: 'chance', align: 'right', format: percent, weight: 6 },
-      { name: 'majority', align: 'right', format: percent, weight: 6 },
-      { name: 'caption oracle', align: 'right', format: percent, weight: 6 },
-    ],
-    rows: evaluations.map((e): Cell[] => [
-      e.run,
-      e.values.mIoU,
-      e.interval.map(percent).join(' … '),
-      e.step,
-      e.images,
-      `${e.protocol.set} ${e.protocol.split}`,
-      e.baselines.chance,
-      e.baselines.majority,
-      e.baselines.captionOracle,
-    ]),
-  })
+  out.table(tableOf(SEGMENTED, evaluations))
   for (const e of evaluations) {
     if (e.curve)
       out.table({

@@ -1,7 +1,7 @@
 import { EXIT } from '../core/errors.ts'
 import { type LeaderboardGroup, type LeaderboardRow, leaderboard } from '../store/leaderboard.ts'
 import { checkAssertion } from './assertion.ts'
-import { type Cell, defineCommand, type Out } from './command.ts'
+import { type Cell, type Column, defineCommand, type Out } from './command.ts'
 import { deltaText, intervalCells, intervalColumns, meanText } from './format.ts'
 import { paperRows } from './paper-rows.ts'
 
@@ -66,32 +66,35 @@ export default defineCommand<Args, Board>({
     })),
   }),
   print({ metric, groups }, out) {
+    if (groups.length === 0) out.table({ columns: columnsOf(metric, []), rows: [] })
     for (const group of groups) printGroup(group, metric, out)
     if (groups.length > 1) out.say('tables of different protocols do not compare.')
   },
 })
 
+const columnsOf = (metric: string, rows: readonly LeaderboardRow[]): Column[] => [
+  { name: 'rank', align: 'right', weight: 8, format: (v) => (v === null ? '' : String(v)) },
+  { name: 'name', weight: 9 },
+  { name: metric, weight: 9, align: 'right', format: (_, r) => scoreText(rows[r]) },
+  { name: 'std', only: 'csv' },
+  { name: 'n', align: 'right', weight: 7, format: (v) => (v === null ? '' : String(v)) },
+  {
+    name: 'Δ to best',
+    align: 'right',
+    weight: 6,
+    format: (v) => (v === 0 ? '0.0' : deltaText(v)),
+  },
+  ...intervalColumns(4),
+  { name: 'best step', align: 'right', weight: 5, format: (v) => (v === null ? '' : String(v)) },
+  { name: 'runs', weight: 3 },
+  { name: 'protocol', weight: 2 },
+  { name: 'commit', weight: 1 },
+]
+
 function printGroup(group: LeaderboardGroup, metric: string, out: Out): void {
   out.table({
     title: `${group.dataset}${group.images === null ? '' : `, ${group.images} images`}, protocol ${group.protocol}`,
-    columns: [
-      { name: 'rank', align: 'right', weight: 8, format: (v) => (v === null ? '' : String(v)) },
-      { name: 'name', weight: 9 },
-      { name: metric, weight: 9, align: 'right', format: (_, r) => scoreText(group.rows[r]) },
-      { name: 'std', only: 'csv' },
-      { name: 'n', align: 'right', weight: 7, format: (v) => (v === null ? '' : String(v)) },
-      {
-        name: 'Δ to best',
-        align: 'right',
-        weight: 6,
-        format: (v) => (v === 0 ? '0.0' : deltaText(v)),
-      },
-      ...intervalColumns(4),
-      { name: 'best step', align: 'right', weight: 5, format: (v) => (v === null ? '' : String(v)) },
-      { name: 'runs', weight: 3 },
-      { name: 'protocol', weight: 2 },
-      { name: 'commit', weight: 1 },
-    ],
+    columns: columnsOf(metric, group.rows),
     rows: group.rows.map((row): Cell[] => [
       row.rank,
       row.kind === 'config' ? row.name : row.kind === 'baseline' ? `(${row.name})` : `[${row.name}]`,

@@ -21,7 +21,10 @@ export default defineCommand<Args, { run: string; notes: { t: number; text: stri
     return { run: `run${id}`, notes: getRun(store, id).notes }
   },
   print({ run, notes }, out) {
-    if (notes.length === 0) out.line(`${run}: no notes`)
+    if (notes.length === 0) {
+      out.line(`${run}: no notes`)
+      out.table({ columns: ['run', 't', 'text'].map((name) => ({ name })), rows: [] })
+    }
     for (const note of notes) out.line(`${run}  ${moment(note.t)}  ${printable(note.text)}`)
   },
 })

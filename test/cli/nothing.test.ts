@@ -1,0 +1,66 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import type { AnyCommand, Context } from '../../lib/cli/command.ts'
+import { COMMANDS, nameOf } from '../../lib/cli/commands.ts'
+import { printData } from '../../lib/cli/print.ts'
+import { openStore } from '../../lib/store/open.ts'
+import { refresh } from '../../lib/store/status.ts'
+import { emptyHome, stagesHome } from '../store/home.ts'
+
+/** Commands that read, where there is nothing to read: rows that a program would take for data must not come out. */
+
+function contextOf(home: string): Context {
+  const store = openStore(home)
+  refresh(store, () => {})
+  afterAll(() => store.close())
+  return {
+    home,
+    store: async () => store,
+    say: () => {},
+    write: () => {},
+    setExit: () => {},
+    signal: new AbortController().signal,
+    argv: [],
+  }
+}
+const empty = contextOf(emptyHome(afterAll))
+const full = contextOf(stagesHome(afterAll))
+
+async function printed(context: Context, name: string, args: object, format: 'csv' | 'md' | 'tex'): Promise<string[]> {
+  const { default: command } = (await COMMANDS.find((entry) => nameOf(entry) === name)!.load()) as {
+    default: AnyCommand
+  }
+  let text = ''
+  const data = await command.run({ ...args, [format]: true } as never, context)
+  printData(command, data, format, {
+    write: (more) => {
+      text += more
+    },
+    say: () => {},
+    width: 80,
+    color: false,
+  })
+  return text.trimEnd().split('\n')
+}
+
+describe.each([
+  ['runs', empty, { limit: 50 }, 'run,label,'],
+  ['runs', full, { limit: 50, where: 'status = failed' }, 'run,label,'],
+  ['leaderboard', empty, { metric: 'mIoU' }, 'rank,name,mIoU,std,n,'],
+  ['leaderboard', full, { metric: 'mIoU', dataset: 'nothing' }, 'rank,name,mIoU,std,n,'],
+  ['leaderboard', empty, { metric: 'acc1' }, 'rank,name,acc1,std,n,'],
+  ['logs', full, { run: 'run1', grep: 'no such line' }, 't,level,text'],
+  ['note', full, { run: 'run1' }, 'run,t,text'],
+] as const)('gvx %s (%#) without anything to list', { timeout: 120_000 }, (name, context, args, head) => {
+  test('is a header as comma-separated values, Markdown and LaTeX', async () => {
+    const csv = await printed(context, name, args, 'csv')
+    expect(csv).toHaveLength(1)
+    expect(csv[0].startsWith(head)).toBe(true)
+    const columns = csv[0].split(',').length
+    const md = await printed(context, name, args, 'md')
+    expect(md).toHaveLength(2)
+    expect(md[1]).toMatch(/^\|[ |:-]+\|$/)
+    const tex = await printed(context, name, args, 'tex')
+    expect(tex.slice(-3)).toEqual(['\\midrule', '\\bottomrule', '\\end{tabular}'])
+    expect(columns).toBeGreaterThan(2)
+  })
+})
