@@ -160,7 +160,12 @@ class Model(nn.Module):
 
     def forward(self, images, ids):
         b = images.shape[0]
-        z = F.normalize(self.image_head(self.image(images, True).mean(1)), dim=-1)
+        segments = self.image(images, True)
+        if M["projection"]["order"] == "project-first":
+            z = self.image_head(segments.flatten(0, 1)).view(b, -1, M["projection"]["dim"]).mean(1)
+        else:
+            z = self.image_head(segments.mean(1))
+        z = F.normalize(z, dim=-1)
         t = F.normalize(self.text_head(self.text(ids)), dim=-1).view(b, -1, z.shape[-1])
         scales = self.scales.exp().clamp(max=100)
         loss = both_ways(z @ t[:, 0].t() * scales[0], torch.eye(b))
