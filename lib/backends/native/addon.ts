@@ -61,7 +61,24 @@ export type Addon = {
   ): void
   gather(table: F32, ids: Int32Array, y: F32, width: number): void
   scatterAdd(x: F32, ids: Int32Array, y: F32, rows: number, width: number): void
-  linear(rows: number, i: number, o: number, act: number, x: F32, w: F32, b: Optional, pre: Optional, y: F32): void
+  /** `packed`: w as packWeight leaves it, or null. */
+  linear(
+    ...args: [
+      rows: number,
+      i: number,
+      o: number,
+      act: number,
+      x: F32,
+      w: F32,
+      b: Optional,
+      pre: Optional,
+      y: F32,
+      packed: Optional,
+    ]
+  ): void
+  /** Numbers that w [o, i] takes in the order in which products read it, and w in that order. */
+  packedWeightFloats(i: number, o: number): number
+  packWeight(w: F32, i: number, o: number, packed: F32): void
   layerNorm(x: F32, g: F32, b: F32, y: F32, mean: F32, rstd: F32, rows: number, n: number, eps: number): void
   layerNormGrad(
     ...args: [dy: F32, x: F32, g: F32, mean: F32, rstd: F32, dx: F32, dg: F32, db: F32, rows: number, n: number]
@@ -72,8 +89,11 @@ export type Addon = {
   attentionGrad(
     ...args: [...AttentionShape, dy: F32, q: F32, k: F32, v: F32, logSum: F32, dq: F32, dk: F32, dv: F32]
   ): void
-  /** `saved`: q, k, v and attended, and for a backward pass also middle, log sums and perhaps pre (struct EncoderSaved). */
-  encoderLayer(...args: [...EncoderShape, weights: F32[], x: F32, y: F32, saved: Optional[]]): void
+  /**
+   * `saved`: q, k, v and attended, and for a backward pass also middle, log sums and perhaps pre (struct EncoderSaved).
+   * `packed`: q, k, v, out, fc1 and fc2 as packWeight leaves them, or null; an empty list for none.
+   */
+  encoderLayer(...args: [...EncoderShape, weights: F32[], x: F32, y: F32, saved: Optional[], packed: Optional[]]): void
   /** Numbers of memory that encoderLayerGrad works in. */
   encoderGradWork(...shape: EncoderShape): number
   encoderLayerGrad(

@@ -1,6 +1,7 @@
 import { type Tensor, tf } from '../../tensor/tf.ts'
 import type { Addon } from './addon.ts'
 import type { Buffers } from './buffers.ts'
+import { type Packed, PackedWeights } from './packed-weights.ts'
 import { PropertyMap } from './property-map.ts'
 
 type DataId = object
@@ -10,6 +11,7 @@ type Entry = {
   values: Values
   dtype: string
   refCount: number
+  packed?: Packed | null
 }
 
 /** The part of MathBackendCPU (tfjs-backend-cpu 4.22) that is used here. */
@@ -39,6 +41,8 @@ export type NativeBackend = CpuBackend & {
   writable(tensor: Tensor): Float32Array
   /** x += y of the same size, if nobody shares the numbers of x; says whether. */
   addInPlace(x: Tensor, y: Tensor): boolean
+  /** A weight w [out, in] packed for a product with `rows` rows, or null where that is not worth keeping. */
+  packed(w: Tensor, rows: number): Float32Array | null
 }
 
 /**
@@ -47,6 +51,7 @@ export type NativeBackend = CpuBackend & {
  */
 export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
   const Cpu = (tf.findBackend('cpu') as object).constructor as new () => CpuBackend
+  const packedWeights = new PackedWeights(addon, buffers)
 
   class Native extends Cpu implements NativeBackend {
     readonly addon = addon
@@ -58,12 +63,13 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
 
     output(shape: number[], values: Float32Array): TensorInfo {
       const dataId = { id: this.nextDataId() }
-      this.data.set(dataId, { values, dtype: 'float32', refCount: 1 })
+      this.data.set(dataId, { values, dtype: 'float32', refCount: 1, packed: null })
       return { dataId, shape, dtype: 'float32' }
     }
 
     writable(tensor: Tensor): Float32Array {
       const entry = this.data.get(tensor.dataId)
+      if (entry.refCount === 1) packedWeights.forget(entry)
       if (entry.refCount === 1 && buffers.owns(entry.values)) return entry.values as Float32Array
       const own = buffers.take(entry.values.length)
       own.set(entry.values)
@@ -74,11 +80,17 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
     }
 
     addInPlace(x: Tensor, y: Tensor): boolean {
-      const { refCount, values } = this.data.get(x.dataId)
+      const entry = this.data.get(x.dataId)
+      const { refCount, values } = entry
       if (refCount !== 1 || !buffers.owns(values) || x.size !== y.size) return false
+      packedWeights.forget(entry)
       const sum = values as Float32Array
       addon.binary(ADD, sum, this.values(y), sum, Int32Array.of(x.size), ONE, ONE)
       return true
+    }
+
+    packed(w: Tensor, rows: number): Float32Array | null {
+      return packedWeights.of(this.data.get(w.dataId) as Entry & { values: Float32Array }, w.shape, rows)
     }
 
     /** Gives a tensor data of its own, as tf.Variable's assign does: clones and reshapes keep what they had. */
@@ -105,9 +117,10 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
 
     override disposeData(id: DataId, force = false): boolean {
       if (!this.data.has(id)) return true
-      const { values } = this.data.get(id)
+      const entry = this.data.get(id)
       if (!super.disposeData(id, force)) return false
-      buffers.give(values)
+      packedWeights.forget(entry)
+      buffers.give(entry.values)
       return true
     }
 

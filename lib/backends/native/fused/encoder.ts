@@ -23,6 +23,8 @@ const ENCODER_WEIGHTS = [
   'fc2',
   'fc2Bias',
 ] as const
+/** The matrices among them, in the order of `struct EncoderPacked`. */
+const MATRICES = ['q', 'k', 'v', 'out', 'fc1', 'fc2'] as const
 export type EncoderWeights = Record<(typeof ENCODER_WEIGHTS)[number], Tensor>
 
 export type EncoderOptions = {
@@ -59,14 +61,15 @@ export function encoderLayer(
   const out = buffers.take(x.size)
   const matrices = [1, 1, 1, 1].map(() => buffers.take(rows * channels)) // q, k, v, attended
   if (!taping()) {
-    addon.encoderLayer(...shape, arrays, backend.values(x), out, matrices)
+    const packed = MATRICES.map((name) => backend.packed(weights[name], rows))
+    addon.encoderLayer(...shape, arrays, backend.values(x), out, matrices, packed)
     for (const array of matrices) buffers.give(array)
     return tensorOf(backend, x.shape, out)
   }
   const kept = [...matrices, buffers.take(rows * channels), buffers.take(rows * heads)] // and middle, the sums
   if (rows * hidden <= MOST_KEPT) kept.push(buffers.take(rows * hidden))
   const saved = kept.length === 7 ? kept : [...kept, null]
-  addon.encoderLayer(...shape, arrays, backend.values(x), out, saved)
+  addon.encoderLayer(...shape, arrays, backend.values(x), out, saved, [])
   const y = tensorOf(backend, x.shape, out)
   const inputs = { x, ...weights }
   const held = [...Object.values(inputs).map((t) => holdTensor(backend, t)), ...kept.map((a) => holdArray(backend, a))]

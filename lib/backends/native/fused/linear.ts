@@ -23,7 +23,9 @@ export function linear(
   const pre = backward && activation ? buffers.take(rows * o) : null
   const out = buffers.take(rows * o)
   const bias = b ? backend.values(b) : null
-  addon.linear(rows, i, o, ACTIVATION[activation ?? 'none'], backend.values(x), backend.values(w), bias, pre, out)
+  const packed = backward ? null : backend.packed(w, rows)
+  const act = ACTIVATION[activation ?? 'none']
+  addon.linear(rows, i, o, act, backend.values(x), backend.values(w), bias, pre, out, packed)
   const y = tensorOf(backend, [...x.shape.slice(0, -1), o], out)
   if (!backward) return y
   const saved = [holdTensor(backend, x), holdTensor(backend, w)]

@@ -214,8 +214,19 @@ Linear linear_of(Arguments& a) {
 void do_linear(Arguments& a) {
   const Linear l = linear_of(a);
   const float *x = a.array(), *w = a.array(), *b = a.array();
-  float* pre = a.array();
-  linear(l, x, w, b, pre, a.array());
+  float *pre = a.array(), *y = a.array();
+  linear(l, x, w, b, pre, y, a.array());
+}
+
+double do_packed_weight_floats(Arguments& a) {
+  const size_t in = a.size(), out = a.size();
+  return static_cast<double>(packed_weight_floats(in, out));
+}
+
+void do_pack_weight(Arguments& a) {
+  const float* w = a.array();
+  const size_t in = a.size(), out = a.size();
+  pack_weight(w, in, out, a.array());
 }
 
 void do_layer_norm(Arguments& a) {
@@ -300,7 +311,10 @@ void do_encoder_layer(Arguments& a) {
   const auto weights = encoder_weights<const float>(a);
   const float* x = a.array();
   float* y = a.array();
-  encoder_layer(l, weights, x, y, encoder_saved(a));
+  const EncoderSaved saved = encoder_saved(a);
+  float* p[6];
+  a.arrays(p, 6);
+  encoder_layer(l, weights, x, y, saved, {p[0], p[1], p[2], p[3], p[4], p[5]});
 }
 
 double do_encoder_grad_work(Arguments& a) { return static_cast<double>(encoder_grad_work(encoder_of(a))); }
@@ -418,6 +432,8 @@ NAPI_MODULE_INIT() {
       {"gather", call<do_gather>},
       {"scatterAdd", call<do_scatter_add>},
       {"linear", call<do_linear>},
+      {"packedWeightFloats", call_number<do_packed_weight_floats>},
+      {"packWeight", call<do_pack_weight>},
       {"layerNorm", call<do_layer_norm>},
       {"layerNormGrad", call<do_layer_norm_grad>},
       {"l2Normalize", call<do_l2_normalize>},

@@ -55,23 +55,35 @@ Factor right_side(const float* w, size_t n, size_t k, ptrdiff_t row, ptrdiff_t c
 Factor forward_of(const float* w, size_t in, size_t out) { return right_side(w, out, in, 1, static_cast<ptrdiff_t>(in)); }
 Factor backward_of(const float* w, size_t in, size_t out) { return right_side(w, in, out, static_cast<ptrdiff_t>(in), 1); }
 
+/** Packs the factors that are not packed yet. */
 template <size_t COUNT>
 void pack(Factor* (&&factors)[COUNT]) {
   static thread_local Scratch memory;
-  size_t total = 0, panels = 0;
-  for (const Factor* f : factors) total += f->floats(), panels += f->panels();
+  struct Fresh {
+    const Factor* factor;
+    float* packed;
+    size_t first, last;
+  };
+  Fresh fresh[COUNT];
+  size_t count = 0, total = 0, panels = 0;
+  for (const Factor* f : factors)
+    if (!f->packed) {
+      fresh[count++] = {f, nullptr, panels, panels + f->panels()};
+      total += f->floats(), panels += f->panels();
+    }
+  if (count == 0) return;
   float* at = memory.get(total);
-  for (Factor* f : factors) f->packed = at, at += f->floats();
+  for (size_t i = 0; i < count; i++) fresh[i].packed = at, at += fresh[i].factor->floats();
   const size_t each = std::max<size_t>(1, total / panels);
   Pool::instance().range(panels, 16384 / each + 1, [&](size_t begin, size_t end) {
-    size_t first = 0;
-    for (const Factor* f : factors) {
-      const size_t last = first + f->panels();
-      if (begin < last && end > first)
-        kernels().pack_b(f->g, std::max(begin, first) - first, std::min(end, last) - first, const_cast<float*>(f->packed));
-      first = last;
+    for (size_t i = 0; i < count; i++) {
+      const Fresh& f = fresh[i];
+      if (begin < f.last && end > f.first) kernels().pack_b(f.factor->g, std::max(begin, f.first) - f.first, std::min(end, f.last) - f.first, f.packed);
     }
   });
+  for (Factor* f : factors)
+    for (size_t i = 0; i < count; i++)
+      if (fresh[i].factor == f) f->packed = fresh[i].packed;
 }
 
 Epilogue with_bias(const float* bias) {
@@ -100,10 +112,11 @@ void weight_gradient(const float* dy, size_t out, const float* x, size_t in, siz
 
 }  // namespace
 
-void encoder_layer(const EncoderLayer& l, const EncoderWeights<const float>& w, const float* x, float* y, const EncoderSaved& saved) {
+void encoder_layer(const EncoderLayer& l, const EncoderWeights<const float>& w, const float* x, float* y, const EncoderSaved& saved, const EncoderPacked& packed) {
   const size_t c = l.channels, hidden = l.hidden;
   Factor q = forward_of(w.q, c, c), k = forward_of(w.k, c, c), v = forward_of(w.v, c, c), out = forward_of(w.out, c, c);
   Factor fc1 = forward_of(w.fc1, c, hidden), fc2 = forward_of(w.fc2, hidden, c);
+  q.packed = packed.q, k.packed = packed.k, v.packed = packed.v, out.packed = packed.out, fc1.packed = packed.fc1, fc2.packed = packed.fc2;
   pack({&q, &k, &v, &out, &fc1, &fc2});
 
   in_chunks(l.rows, [&](size_t, size_t from, size_t rows) {

@@ -16,6 +16,14 @@ constexpr size_t SLICE = 512;
 size_t panels_of(const Gemm& g) { return (g.N + kernels().nr - 1) / kernels().nr; }
 size_t packed_floats(const Gemm& g) { return panels_of(g) * kernels().nr * g.K; }
 
+/** B in panels: those that came with it, or packed now. */
+const float* packed_b(const Gemm& g, Scratch& scratch) {
+  if (g.packed) return g.packed;
+  float* packed = scratch.get(packed_floats(g));
+  kernels().pack_b(g, 0, panels_of(g), packed);
+  return packed;
+}
+
 Gemm slice_of(const Gemm& g, size_t k0, size_t k1) {
   Gemm slice = g;
   slice.K = k1 - k0;
@@ -68,11 +76,13 @@ void gemm_tiled(const Gemm& g) {
   static thread_local Scratch scratch;
   Pool& pool = Pool::instance();
   const size_t panels = panels_of(g), mr = kernels().mr;
-  float* packed = scratch.get(packed_floats(g));
-  if (g.K * g.N > PACK_TOGETHER) {
-    pool.range(panels, 1, [&](size_t begin, size_t end) { kernels().pack_b(g, begin, end, packed); });
+  const float* packed;
+  if (!g.packed && g.K * g.N > PACK_TOGETHER) {
+    float* fresh = scratch.get(packed_floats(g));
+    pool.range(panels, 1, [&](size_t begin, size_t end) { kernels().pack_b(g, begin, end, fresh); });
+    packed = fresh;
   } else {
-    kernels().pack_b(g, 0, panels, packed);
+    packed = packed_b(g, scratch);
   }
   const double work = static_cast<double>(g.M) * g.N * g.K;
   const size_t wanted = std::max<size_t>(pool.size(), std::min<size_t>(4 * pool.size(), static_cast<size_t>(work / WORTH_THREADS)));
@@ -90,9 +100,7 @@ void gemm_serial(const Gemm& g) {
   if (g.M == 0 || g.N == 0) return;
   static thread_local Scratch scratch;
   if (g.K >= DEEP) return gemm_sliced(g, scratch);
-  float* packed = scratch.get(packed_floats(g));
-  kernels().pack_b(g, 0, panels_of(g), packed);
-  kernels().gemm_packed(g, packed, 0, g.M, 0, panels_of(g));
+  kernels().gemm_packed(g, packed_b(g, scratch), 0, g.M, 0, panels_of(g));
 }
 
 void gemm(const Gemm& g) {
@@ -101,9 +109,7 @@ void gemm(const Gemm& g) {
   if (g.K >= DEEP && g.M * g.N <= SMALL_C && plain(g.epilogue)) return gemm_deep(g);
   if (Pool::instance().size() == 1 || static_cast<double>(g.M) * g.N * g.K < WORTH_THREADS) {
     static thread_local Scratch scratch;
-    float* packed = scratch.get(packed_floats(g));
-    kernels().pack_b(g, 0, panels_of(g), packed);
-    return kernels().gemm_packed(g, packed, 0, g.M, 0, panels_of(g));
+    return kernels().gemm_packed(g, packed_b(g, scratch), 0, g.M, 0, panels_of(g));
   }
   gemm_tiled(g);
 }

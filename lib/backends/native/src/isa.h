@@ -30,6 +30,7 @@ struct Gemm {
   ptrdiff_t a_row = 0, a_col = 0;
   const float* B = nullptr;
   ptrdiff_t b_row = 0, b_col = 0;
+  const float* packed = nullptr;  // B as pack_b leaves it, if somebody has done that before
   float* C = nullptr;
   ptrdiff_t ldc = 0;
   bool accumulate = false;

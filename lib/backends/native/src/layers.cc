@@ -17,11 +17,29 @@ constexpr double WORTH = 4e5;      // multiply-adds of a piece of attention
 size_t grain(size_t per_row) { return GRAIN / (per_row + 1) + 1; }
 }  // namespace
 
-void linear(const Linear& l, const float* x, const float* w, const float* b, float* pre, float* y) {
+namespace {
+/** wᵀ as the right side of a product; w [out, in]. */
+Gemm times_transposed(const float* w, size_t in, size_t out) {
   Gemm g;
-  g.M = l.rows, g.N = l.out, g.K = l.in;
+  g.N = out, g.K = in;
+  g.B = w, g.b_row = 1, g.b_col = static_cast<ptrdiff_t>(in);
+  return g;
+}
+size_t panels_of(const Gemm& g) { return (g.N + kernels().nr - 1) / kernels().nr; }
+}  // namespace
+
+size_t packed_weight_floats(size_t in, size_t out) { return panels_of(times_transposed(nullptr, in, out)) * kernels().nr * in; }
+
+void pack_weight(const float* w, size_t in, size_t out, float* packed) {
+  const Gemm g = times_transposed(w, in, out);
+  kernels().pack_b(g, 0, panels_of(g), packed);
+}
+
+void linear(const Linear& l, const float* x, const float* w, const float* b, float* pre, float* y, const float* packed) {
+  Gemm g = times_transposed(w, l.in, l.out);
+  g.packed = packed;
+  g.M = l.rows;
   g.A = x, g.a_row = static_cast<ptrdiff_t>(l.in), g.a_col = 1;
-  g.B = w, g.b_row = 1, g.b_col = static_cast<ptrdiff_t>(l.in);
   g.C = y, g.ldc = static_cast<ptrdiff_t>(l.out);
   g.epilogue.bias = b;
   g.epilogue.pre = pre;

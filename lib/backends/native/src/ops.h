@@ -38,7 +38,11 @@ struct Linear {
   size_t rows, in, out;
   Activation activation;
 };
-void linear(const Linear&, const float* x, const float* w, const float* b, float* pre, float* y);
+/** `packed` is null, or what pack_weight has made of w since it was last written to. The result is the same. */
+void linear(const Linear&, const float* x, const float* w, const float* b, float* pre, float* y, const float* packed = nullptr);
+/** Numbers that w [out, in] takes as the right side of x @ wᵀ, and w in that form. */
+size_t packed_weight_floats(size_t in, size_t out);
+void pack_weight(const float* w, size_t in, size_t out, float* packed);
 
 void layer_norm(const float* x, const float* gain, const float* bias, float* y, float* mean, float* rstd, size_t rows, size_t n, float eps);
 void layer_norm_grad(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, float* dx, float* dgain, float* dbias, size_t rows, size_t n);
@@ -91,8 +95,12 @@ struct EncoderSaved {
   float* log_sum;                        // [rows * heads]
   float* pre;                            // [rows, hidden], before the activation; null: it is computed again
 };
+/** The matrices of a layer as pack_weight leaves them; each may be null. */
+struct EncoderPacked {
+  const float *q, *k, *v, *out, *fc1, *fc2;
+};
 /** What is null in `saved` is not kept; q, k, v and attended serve as memory and must be there. */
-void encoder_layer(const EncoderLayer&, const EncoderWeights<const float>&, const float* x, float* y, const EncoderSaved& saved);
+void encoder_layer(const EncoderLayer&, const EncoderWeights<const float>&, const float* x, float* y, const EncoderSaved& saved, const EncoderPacked& packed = {});
 /** Numbers of memory that the backward pass works in. */
 size_t encoder_grad_work(const EncoderLayer&);
 /** Needs all of `saved` but pre, and overwrites pre. */

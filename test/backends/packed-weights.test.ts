@@ -1,0 +1,192 @@
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { Buffers } from '../../lib/backends/native/buffers.ts'
+import { nativeBackend } from '../../lib/backends/native/current.ts'
+import { PackedWeights } from '../../lib/backends/native/packed-weights.ts'
+import { loadConfig } from '../../lib/config/load.ts'
+import { randomStream } from '../../lib/core/rng.ts'
+import { encodeImage, initParams, projectImage, trainableNames } from '../../lib/model/index.ts'
+import { addInPlace } from '../../lib/tensor/in-place.ts'
+import {
+  linear,
+  liveValues,
+  openBackend,
+  type Params,
+  type Tensor,
+  tensorFrom,
+  tf,
+  valueAndGradients,
+} from '../../lib/tensor/index.ts'
+import { createAdamW } from '../../lib/train/adamw.ts'
+import { trainStep } from '../../lib/train/step.ts'
+import { nativeBuilt } from './native-built.ts'
+
+const drawn = (seed: number, n: number) => {
+  const { normal } = randomStream(seed, 'packed')
+  return Float32Array.from({ length: n }, normal)
+}
+const owned = (seed: number, o: number, i: number) => tensorFrom(drawn(seed, o * i), [o, i])
+const pooled = () => (tf.memory() as unknown as { pooledBytes: number }).pooledBytes
+
+/** x @ wᵀ as often as it takes to use what is kept. */
+function products(x: Tensor, w: Tensor, times = 3): Float32Array {
+  let out: Float32Array = new Float32Array()
+  for (let i = 0; i < times; i++) out = tf.tidy(() => linear(x, w, null).dataSync()) as Float32Array
+  return out
+}
+
+/** The same with a new tensor of the same numbers, of which nothing is kept. */
+const fresh = (x: Tensor, w: Tensor): Float32Array =>
+  tf.tidy(() => linear(x, tf.tensor(w.dataSync().slice(), w.shape), null).dataSync()) as never
+
+describe.skipIf(!nativeBuilt())('weights that are used again are packed once', () => {
+  const [o, i] = [70, 37]
+  let x: Tensor
+
+  beforeAll(async () => {
+    await openBackend({ backend: 'native', threads: 2 })
+    x = tensorFrom(drawn(1, 5 * i), [5, i])
+  })
+  afterEach(() => {
+    expect(nativeBackend()!.values(x).every(Number.isFinite)).toBe(true)
+  })
+
+  it('from their second use on, with the same result to the bit', () => {
+    const w = owned(2, o, i)
+    const native = nativeBackend()!
+    expect(native.packed(w, 5)).toBeNull()
+    expect(native.packed(w, 5)).not.toBeNull()
+    expect(native.packed(w, 5)).toBe(native.packed(w, 5))
+    expect(products(x, w)).toEqual(fresh(x, w))
+    w.dispose()
+  })
+
+  it('not for many rows, where packing is a small part of the work', () => {
+    const w = owned(2, o, i)
+    for (let use = 0; use < 3; use++) expect(nativeBackend()!.packed(w, 5000)).toBeNull()
+    w.dispose()
+  })
+
+  it('not while a gradient will be asked for', () => {
+    const w = owned(2, o, i)
+    for (let step = 0; step < 3; step++)
+      tf.tidy(() => valueAndGradients(() => ({ loss: tf.sum(linear(x, w, null)), kept: null }), { w }).loss.dataSync())
+    expect(nativeBackend()!.packed(w, 5)).toBeNull() // its first use
+    w.dispose()
+  })
+
+  it('a reshaped weight has panels of its own shape or none', () => {
+    const w = owned(2, o, i)
+    products(x, w)
+    const turned = tf.reshape(w, [i, o])
+    const y = tensorFrom(drawn(3, 2 * o), [2, o])
+    expect(products(y, turned)).toEqual(fresh(y, turned))
+    expect(products(x, w)).toEqual(fresh(x, w))
+    tf.dispose([w, turned, y])
+  })
+
+  it('writing to the numbers in place makes them be packed again, and gives the memory back', () => {
+    const w = owned(2, o, i)
+    const old = products(x, w)
+    const kept = pooled()
+    liveValues(w)!.fill(0.5)
+    expect(pooled()).toBeGreaterThanOrEqual(kept + 4 * w.size)
+    expect(products(x, w)).toEqual(fresh(x, w))
+    expect(products(x, w)).not.toEqual(old)
+    const more = tf.onesLike(w)
+    expect(addInPlace(w, more)).toBe(true)
+    expect(products(x, w)).toEqual(fresh(x, w))
+    tf.dispose([w, more])
+  })
+
+  it('a copy that shares the numbers keeps the old ones when the weight is written to', () => {
+    const w = owned(2, o, i)
+    const copy = tf.clone(w)
+    const old = products(x, w)
+    liveValues(w)!.fill(0.5)
+    expect(products(x, copy)).toEqual(old)
+    expect(products(x, w)).toEqual(fresh(x, w))
+    tf.dispose([w, copy])
+  })
+
+  it('an array that tfjs was given is copied first: its maker may change it', () => {
+    const mine = drawn(2, o * i)
+    const w = tf.tensor(mine, [o, i])
+    const old = products(x, w)
+    mine.fill(7)
+    expect(products(x, w)).toEqual(old)
+    w.dispose()
+  })
+
+  it('the memory is given back with the tensor, and the next tensor there is packed anew', () => {
+    const w = owned(2, 700, 64)
+    const y = tensorFrom(drawn(4, 3 * 64), [3, 64])
+    const none = pooled()
+    products(y, w)
+    w.dispose()
+    expect(pooled()).toBeGreaterThanOrEqual(none + 700 * 64 * 4)
+    const again = pooled()
+    for (let round = 0; round < 20; round++) {
+      const next = owned(5 + round, 700, 64)
+      expect(products(y, next)).toEqual(fresh(y, next))
+      next.dispose()
+    }
+    expect(pooled()).toBeLessThan(again + 2 * 700 * 64 * 4)
+    y.dispose()
+  })
+
+  it('no more than the cap is kept', () => {
+    const { addon } = nativeBackend()!
+    const size = 4 * addon.packedWeightFloats(8, 64)
+    const kept = new PackedWeights(addon, new Buffers(addon, 1e6), 2 * size)
+    const holders = [1, 2, 3].map((seed) => ({ values: drawn(seed, 64 * 8) }))
+    for (const holder of holders) kept.of(holder, [64, 8], 1)
+    const got = () => holders.map((holder) => kept.of(holder, [64, 8], 1) !== null)
+    expect(got()).toEqual([true, true, false])
+    kept.forget(holders[0])
+    kept.of(holders[0], [64, 8], 1)
+    expect(got()).toEqual([true, true, false])
+    for (const holder of holders) kept.forget(holder)
+    kept.of(holders[2], [64, 8], 1)
+    expect(kept.of(holders[2], [64, 8], 1)).not.toBeNull()
+  })
+
+  it('an evaluation between training steps sees the weights of the moment, and changes no step', () => {
+    const { config } = loadConfig('experiments/scenes.yaml', { sets: ['model.stages=1'] })
+    const { model } = config
+    const { normal, int } = randomStream(1, 'batch')
+    const images = Float32Array.from({ length: 4 * model.imageSize ** 2 * 3 }, normal)
+    const tokens = Int32Array.from({ length: 4 * 4 * 32 }, (_, at) =>
+      at % 32 < 9 ? int(400) + 1 : at % 32 === 9 ? 49407 : 0,
+    )
+    const evaluate = (params: Params) =>
+      tf.tidy(() => {
+        const { segments } = encodeImage(params, model, tf.tensor(images, [4, model.imageSize, model.imageSize, 3]))
+        return projectImage(params, model, tf.reshape(segments, [-1, model.embedDim]), 'eval').dataSync()
+      }) as Float32Array
+    const train = (evaluations: number) => {
+      const params = initParams(model, 0)
+      const optimizer = createAdamW(config.train, params, trainableNames(model))
+      const seen: Float32Array[] = []
+      const losses = [0, 1, 2].map((step) => {
+        for (let n = 0; n < evaluations; n++) {
+          const values = evaluate(params)
+          if (n === evaluations - 1) {
+            const copies = Object.fromEntries(
+              Object.entries(params).map(([name, t]) => [name, tf.tensor(t.dataSync().slice(), t.shape, t.dtype)]),
+            )
+            expect(values).toEqual(evaluate(copies))
+            tf.dispose(copies)
+            seen.push(values)
+          }
+        }
+        return trainStep({ params, optimizer, config, batch: { images, tokens }, step }).read()['train/loss']
+      })
+      optimizer.dispose()
+      tf.dispose(params)
+      return { losses, seen }
+    }
+    const { losses, seen } = train(3)
+    expect(seen[0]).not.toEqual(seen[1])
+    expect(losses).toEqual(train(0).losses)
+  })
+})
