@@ -10,23 +10,28 @@ import type { Job } from '../lib/bench/worker.ts'
 import { median } from '../lib/core/statistics.ts'
 
 /**
- * gvx against PyTorch on this machine, taking turns step by step: `npm run bench:peers -- [--json] [--size scenes,tiny]
- * [--kind train,eval] [--threads 1,2] [--rounds 7] [--isa avx2] [--compile] [--python /usr/bin/python3,...]`.
- * Of several peers (Pythons, BLAS settings, eager and compiled) the row of a size names the fastest. `--isa avx2` adds a
- * row in which gvx may not use AVX-512, against the same peers.
+ * gvx against PyTorch on this machine, taking turns step by step: `npm run --silent bench:peers -- [--json] [--size
+ * scenes,tiny] [--kind train,eval] [--threads 1,2] [--rounds 7] [--isa ''] [--no-compile] [--python /usr/bin/python3,...]`.
+ * Of several peers (Pythons, BLAS settings, eager and compiled) the row of a size names the fastest. `--isa avx2`, the
+ * default, adds a row in which gvx may not use AVX-512, against the same peers. Everything takes about `--minutes`, of
+ * which each row has its share: on a slow machine there are fewer rounds, but three. `--compile-seconds` is what
+ * torch.compile may take for a row; beyond that its row is left out.
  */
 const { values } = parseArgs({
+  allowNegative: true,
   options: {
     json: { type: 'boolean', default: false },
     size: { type: 'string', default: 'scenes,tiny,vit-s' },
     kind: { type: 'string', default: 'train,eval' },
-    threads: { type: 'string', default: String(Math.min(2, cpus().length)) },
+    threads: { type: 'string', default: cpus().length > 1 ? '1,2' : '1' },
     rounds: { type: 'string', default: '7' },
     // JavaScript is compiled while it runs: an evaluation of a millisecond is at its speed after some hundreds of them
     warmups: { type: 'string', default: '' },
-    isa: { type: 'string', default: '' },
+    minutes: { type: 'string', default: '12' },
+    isa: { type: 'string', default: 'avx2' },
     python: { type: 'string', default: process.env.GVX_PYTHON ?? '/usr/bin/python3' },
-    compile: { type: 'boolean', default: false },
+    compile: { type: 'boolean', default: true },
+    'compile-seconds': { type: 'string', default: '150' },
   },
 })
 
@@ -66,23 +71,55 @@ type Row = {
 const build = spawnSync('npm', ['run', '--silent', 'build'], { stdio: ['ignore', 2, 2] })
 if (build.status !== 0) throw new Error('npm run build failed')
 
+type Task = { size: Size; job: Job }
+const tasks: Task[] = values.size.split(',').flatMap((name) =>
+  (values.kind.split(',') as Kind[]).flatMap((kind) =>
+    values.threads
+      .split(',')
+      .map(Number)
+      .flatMap((threads) => {
+        const size = sizeNamed(name)
+        // a batch of 8 takes eight times as long as one image: evaluation is measured with both
+        const batches = kind === 'train' ? [size.batch] : [1, 8]
+        return batches.map((batch) => ({
+          size,
+          job: { kind, size: size.name, backend: 'native', threads, batch, profiledSteps: 1 } as Job,
+        }))
+      }),
+  ),
+)
+
+/** Parts of the time that a row gets: what a round of all contenders took on two cores of a Zen 4, in seconds. */
+const ROUND = { 'vit-s train': 24, 'vit-s eval': 3, 'tiny train': 3, 'scenes train': 1 }
+const START = 25 // starting five processes, and compiling
+const expected = ({ size, job }: Task): number =>
+  START + 5 * (ROUND[`${size.name} ${job.kind}` as keyof typeof ROUND] ?? 1) * (job.threads > 1 ? 0.6 : 1)
+
 const rows: Row[] = []
-for (const name of values.size.split(','))
-  for (const kind of values.kind.split(',') as Kind[])
-    for (const threads of values.threads.split(',').map(Number)) {
-      const size = sizeNamed(name)
-      // a batch of 8 takes eight times as long as one image: evaluation is measured with both
-      for (const batch of kind === 'train' ? [size.batch] : [1, 8])
-        rows.push(
-          ...(await compare(size, { kind, size: size.name, backend: 'native', threads, batch, profiledSteps: 1 })),
-        )
-    }
+const began = performance.now()
+const total = tasks.reduce((sum, task) => sum + expected(task), 0)
+let done = 0
+for (const [i, task] of tasks.entries()) {
+  const seconds = (performance.now() - began) / 1e3
+  const left = done === 0 ? Number(values.minutes) * 60 : (seconds / done) * (total - done)
+  const { kind, threads } = task.job
+  process.stderr.write(
+    `[${i + 1}/${tasks.length}] ${kind} ${labelOf(task)}, ${threads} thread${threads === 1 ? '' : 's'}; about ${Math.ceil(left / 60)} min left\n`,
+  )
+  const share = (Number(values.minutes) * 60 * expected(task)) / total
+  rows.push(...(await compare(task, Math.max(2, share - START))))
+  done += expected(task)
+}
 if (values.json) process.stdout.write(`${JSON.stringify({ rows }, null, 2)}\n`)
 else console.table(rows.map(readable))
 
-async function compare(size: Size, job: Job): Promise<Row[]> {
+function labelOf({ size, job }: Task): string {
+  return job.kind === 'train' ? size.name : `${size.name}, batch ${job.batch}`
+}
+
+async function compare({ size, job }: Task, stepSeconds: number): Promise<Row[]> {
   const { kind, batch, threads } = job
-  const label = kind === 'train' ? size.name : `${size.name}, batch ${batch}`
+  const label = labelOf({ size, job })
   const gvx = ['', ...(values.isa ? [values.isa] : [])].map(
     (isa): Contender => ({
       name: isa ? `gvx ${isa}` : 'gvx',
@@ -94,14 +131,13 @@ async function compare(size: Size, job: Job): Promise<Row[]> {
     [...gvx, ...peers(size, job)],
     Number(values.rounds),
     Number(values.warmups || (kind === 'eval' && size.name !== 'vit-s' ? 200 : 3)),
-    (text) => process.stderr.write(`${label}: ${text}\n`),
+    (text) => process.stderr.write(`  ${text}\n`),
+    { startSeconds: Number(values['compile-seconds']), stepSeconds },
   )
   const ours = measured.filter(({ name }) => name.startsWith('gvx'))
   const theirs = measured.filter((one) => !ours.includes(one)).sort((a, b) => median(a.ms) - median(b.ms))
-  const summary = measured
-    .map((m) => `${m.name} ${median(m.ms).toFixed(1)} ms (cpu ${median(m.cpuMs).toFixed(1)})`)
-    .join(', ')
-  process.stderr.write(`${kind} ${label}, ${threads} threads: ${summary}\n`)
+  for (const m of measured)
+    process.stderr.write(`  ${m.name}: ${median(m.ms).toFixed(1)} ms (processor ${median(m.cpuMs).toFixed(1)})\n`)
   return ours.map((one) => rowOf(one, theirs, { kind, size: label, threads, batch }))
 }
 

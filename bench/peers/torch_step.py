@@ -2,7 +2,8 @@
 
 Speaks with bench/peers.ts as bench/worker.ts does: one JSON job as argument, `{"ready"}`, then a line in, a step, a line out.
 The model is GroupViT from the paper's description, written for speed: one projection for query, key and value,
-scaled_dot_product_attention where this PyTorch has it, a fused AdamW where it has one. `compile` asks for torch.compile.
+scaled_dot_product_attention where this PyTorch has it, a fused AdamW where it has one. `compile` asks for torch.compile
+(TorchInductor's C++, which needs a compiler): what it compiles in its first step is compiled before it says that it is ready.
 """
 import json
 import math
@@ -224,7 +225,12 @@ def say(message):
     print(json.dumps(message), flush=True)
 
 
+if job.get("compile") and not hasattr(torch, "compile"):
+    say({"failed": "PyTorch " + torch.__version__ + " has no torch.compile"})
+    sys.exit(0)
 step = training() if job["kind"] == "train" else evaluating()
+if job.get("compile"):
+    step()
 say({"ready": "PyTorch " + torch.__version__})
 for _ in sys.stdin:
     start, used = time.perf_counter(), time.process_time()

@@ -23,6 +23,15 @@ export function workerCommand(job: Job, compiled = !import.meta.url.endsWith('.t
   return [process.execPath, ...(source ? ['--import', 'tsx'] : []), file, JSON.stringify(job)]
 }
 
+/** What may be spent; without limits nothing is cut short. */
+export type Limits = {
+  /** For a contender to be ready, which for a compiled one includes its compilation. */
+  startSeconds?: number
+  /** For the steps of all contenders together. At least one warm-up and `FEWEST` rounds are done all the same. */
+  stepSeconds?: number
+}
+const FEWEST = 3
+
 /**
  * Lets contenders take turns in one run, a step each, so that whatever else the machine does meets all of them. The
  * first `warmups` steps of each are not counted. A contender that cannot start or breaks is left out, with a note.
@@ -32,24 +41,33 @@ export async function takeTurns(
   rounds: number,
   warmups: number,
   note: (text: string) => void,
+  { startSeconds = Number.POSITIVE_INFINITY, stepSeconds = Number.POSITIVE_INFINITY }: Limits = {},
 ): Promise<Measured[]> {
   const running: Running[] = []
   try {
     for (const contender of contenders) {
-      const started = await start(contender)
+      const started = await start(contender, startSeconds)
       if ('why' in started) note(`${contender.name}: ${started.why}`)
       else running.push(started)
     }
-    for (let round = 0; round < warmups + rounds; round++)
+    const begin = performance.now()
+    const spent = () => (performance.now() - begin) / 1e3
+    let counted = 0
+    for (let round = 0; counted < rounds; round++) {
+      const counts = round >= warmups || (round > 0 && spent() > stepSeconds / 2)
+      if (counts && counted >= FEWEST && spent() > stepSeconds) break
+      if (counts) counted++
       for (const one of running) {
         if (one.broken !== null) continue
         const answer = await one.ask()
         if (typeof answer?.ms !== 'number') one.broken = answer?.failed ?? 'it ended'
-        else if (round >= warmups) {
+        else if (counts) {
           one.ms.push(answer.ms)
           one.cpuMs.push(answer.cpuMs ?? Number.NaN)
         }
       }
+      if (running.every(({ broken }) => broken !== null)) break
+    }
     const measured: Measured[] = []
     for (const { contender, device, ms, cpuMs, broken, end } of running) {
       if (broken !== null) note(`${contender.name} broke off: ${broken}`)
@@ -74,7 +92,7 @@ type Running = {
   end(): Promise<{ peakBytes: number; cost: Cost | null }>
 }
 
-async function start(contender: Contender): Promise<Running | { why: string }> {
+async function start(contender: Contender, seconds: number): Promise<Running | { why: string }> {
   const [program, ...args] = contender.command
   const child = spawn(program, args, {
     env: { ...process.env, ...contender.env },
@@ -82,7 +100,16 @@ async function start(contender: Contender): Promise<Running | { why: string }> {
   })
   child.stdin.on('error', () => {}) // of a process that has ended: its exit says so
   const lines = createInterface({ input: child.stdout })
+  let late = false
+  const patience = Number.isFinite(seconds)
+    ? setTimeout(() => {
+        late = true
+        child.kill('SIGKILL')
+      }, seconds * 1e3)
+    : undefined
   const ready = await answer(child, lines)
+  clearTimeout(patience)
+  if (late) return { why: `not ready after ${seconds} s` }
   if (!ready?.ready) return { why: ready?.failed ?? 'it does not start' }
   return {
     contender,

@@ -54,6 +54,19 @@ describe('contenders that take turns', () => {
     ])
   })
 
+  it('are left out when they are not ready in time', async () => {
+    const notes: string[] = []
+    const slow = { name: 'slow', command: [process.execPath, '-e', 'setInterval(() => {}, 1000)'] }
+    const measured = await takeTurns([slow, contender('good')], 2, 1, (text) => notes.push(text), { startSeconds: 15 })
+    expect(notes).toEqual(['slow: not ready after 15 s'])
+    expect(measured.map(({ name }) => name)).toEqual(['good'])
+  }, 60_000)
+
+  it('do three rounds and no more once their time is spent', async () => {
+    const [{ ms }] = await takeTurns([contender('a')], 50, 20, () => {}, { stepSeconds: 0 })
+    expect(ms).toEqual([2, 3, 4]) // after one warm-up
+  })
+
   it('the median of an even number of times is the mean of the middle two', () => {
     expect(median([4, 1, 3])).toBe(3)
     expect(median([4, 1, 3, 2])).toBe(2.5)
