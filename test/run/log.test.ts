@@ -1,11 +1,11 @@
 import { appendFileSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { UserError } from '../../lib/core/errors.ts'
 import { lastAttempt } from '../../lib/run/attempt.ts'
 import { createRun } from '../../lib/run/folder.ts'
-import { openEventLog, readEvents } from '../../lib/run/log.ts'
+import { openEventLog, readEvents, startHeartbeat } from '../../lib/run/log.ts'
 import { newRun, temporaryFolder } from './temporary.ts'
 
 const metric = (step: number, loss = 1) => ({ type: 'metric' as const, step, values: { 'train/loss': loss } })
@@ -119,4 +119,32 @@ test('a log that became shorter than what was read gives nothing instead of fail
   const { offsets } = readEvents(dir)
   truncateSync(join(dir, 'events.1.jsonl'), 10)
   expect(readEvents(dir, offsets).events).toEqual([])
+})
+
+test('a worker says every 15 s that it lives, until it ends; a full disk does not end it', () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const heard: unknown[] = []
+  let full = false
+  let step = 3
+  const end = startHeartbeat(
+    (event) => {
+      if (full) throw new UserError('the disk is full')
+      heard.push(event)
+    },
+    () => step,
+  )
+  vi.advanceTimersByTime(14_999)
+  expect(heard).toEqual([])
+  vi.advanceTimersByTime(1)
+  expect(heard).toEqual([{ type: 'run.heartbeat', step: 3 }])
+  full = true
+  vi.advanceTimersByTime(15_000)
+  full = false
+  step = 4
+  vi.advanceTimersByTime(15_000)
+  expect(heard.at(-1)).toEqual({ type: 'run.heartbeat', step: 4 })
+  end()
+  vi.advanceTimersByTime(60_000)
+  expect(heard).toHaveLength(2)
 })
