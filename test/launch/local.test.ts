@@ -18,7 +18,7 @@ const workerOf = (code: string) =>
 test('a worker has a session of its own, its share of threads and the folder it was asked from', async () => {
   const run = createRun(temporaryFolder(), newRun())
   const report = `fs.writeFileSync(dir + '/report', JSON.stringify({
-    pid: process.pid, cwd: process.cwd(), threads: process.env.GVX_THREADS, stat: fs.readFileSync('/proc/self/stat', 'utf8') }))`
+    pid: process.pid, cwd: process.cwd(), threads: [process.env.GVX_THREADS, process.env.OMP_NUM_THREADS, process.env.TF_NUM_INTRAOP_THREADS, process.env.VIPS_CONCURRENCY], stat: fs.readFileSync('/proc/self/stat', 'utf8') }))`
   const worker = await workerOf(report).start(run, { threads: 3 })
   await until(() => worker.ended())
   const { pid, cwd, threads, stat } = JSON.parse(readFileSync(join(run.dir, 'report'), 'utf8'))
@@ -26,7 +26,7 @@ test('a worker has a session of its own, its share of threads and the folder it 
   expect({ group: Number(group), session: Number(session), threads, cwd }).toEqual({
     group: pid,
     session: pid,
-    threads: '3',
+    threads: ['3', '3', '3', '3'],
     cwd: process.cwd(),
   })
 })
