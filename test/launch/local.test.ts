@@ -26,7 +26,7 @@ test('a worker has a session of its own, its share of threads and the folder it 
   expect({ group: Number(group), session: Number(session), threads, cwd }).toEqual({
     group: pid,
     session: pid,
-    threads: ['3', '3', '3', '3'],
+    threads: ['3', '3', '3', '1'],
     cwd: process.cwd(),
   })
 })
