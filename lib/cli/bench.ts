@@ -40,6 +40,8 @@ type Bench = {
   rounds: number
   machine: { cpu: string; cores: number; load: number }
   rows: Row[]
+  /** Time of wasm over that of native in the same run; null where one of them is missing. gvx wants at least 3. */
+  nativeOverWasm: number | null
   leftOut: string[]
   profile: Profile | null
 }
@@ -105,6 +107,7 @@ export default defineCommand<Args, Bench>({
       rounds,
       machine: { cpu: model.trim(), cores, load: loadavg()[0] },
       rows: rowsOf(measured, batch),
+      nativeOverWasm: nativeOverWasm(measured),
       leftOut,
       profile: args.profile && native ? rooflineOf(native.cost!, threadsOf(native)) : null,
     }
@@ -127,9 +130,16 @@ export default defineCommand<Args, Bench>({
         row.shareOfPeak,
       ]),
     })
+    if (bench.nativeOverWasm !== null)
+      out.line(`native is ${bench.nativeOverWasm.toFixed(1)} times as fast as wasm (the goal: at least 3)`)
     if (profile) printProfile(profile, out)
   },
 })
+
+function nativeOverWasm(measured: Measured[]): number | null {
+  const [native, wasm] = ['native', 'wasm'].map((name) => measured.find((one) => one.name === name))
+  return native && wasm ? median(wasm.ms) / median(native.ms) : null
+}
 
 const threadsOf = ({ device }: Measured): number => Number(/(\d+) threads?\)/.exec(device)?.[1] ?? 1)
 

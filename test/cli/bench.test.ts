@@ -28,6 +28,7 @@ describe('gvx bench', () => {
       expect(row.peakBytes).toBeGreaterThan(3e7)
     }
     const [native, wasm] = bench.rows
+    expect(bench.nativeOverWasm).toBeCloseTo(wasm.milliseconds / native.milliseconds, 6)
     expect(native).toMatchObject({ threads: 1 })
     expect(native.shareOfPeak).toBeGreaterThan(0)
     expect(native.shareOfPeak).toBeLessThanOrEqual(1.05)

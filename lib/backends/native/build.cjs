@@ -58,7 +58,7 @@ function compile() {
   const output = join(build, `gvx_native.${process.pid}.tmp`)
   const link = process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []
   const args = [...FLAGS, ...link, `-I${headers}`, ...sources.map((name) => join(__dirname, 'src', name)), '-o', output]
-  const result = spawnSync(compiler, args, { encoding: 'utf8', timeout: 300_000 })
+  const result = spawnSync(compiler, args, { encoding: 'utf8', timeout: 900_000 })
   if (result.status !== 0) {
     rmSync(output, { force: true })
     return `${compiler} failed\n${result.error?.message ?? result.stderr}`
