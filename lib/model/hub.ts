@@ -68,7 +68,7 @@ async function fetchFile(
   } catch (error) {
     if (error instanceof UserError) throw error
     if (!(error instanceof HubApiError))
-      throw failed(messageOf(error), 'what has arrived is kept: the same command goes on')
+      throw failed(whyUnreached(error), 'what has arrived is kept: the same command goes on')
     if (error.statusCode === 404 && optional) return false
     throw failed(
       `the hub answers ${error.statusCode}`,
@@ -77,6 +77,13 @@ async function fetchFile(
   }
   renameSync(part, target)
   return true
+}
+
+/** fetch says only that it failed; its cause says why: a name that nobody knows, a connection that is refused. */
+function whyUnreached(error: unknown): string {
+  const cause = error instanceof TypeError ? error.cause : undefined
+  if (!(cause instanceof Error)) return messageOf(error)
+  return `the hub cannot be reached (${printable((cause as NodeJS.ErrnoException).code ?? cause.message)})`
 }
 
 const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0

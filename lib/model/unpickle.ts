@@ -46,7 +46,8 @@ const ALLOWED = new Set([
 const UNMADE = [
   /^(?:omegaconf|yacs|addict|mmcv|mmengine|easydict|ml_collections)\./,
   /^(?:argparse\.Namespace|collections\.defaultdict|typing\.\w+|pathlib\.\w+|_codecs\.encode)$/,
-  /^(?:__builtin__|builtins)\.(?:dict|list|tuple|set|frozenset|str|int|float|bool|bytes|complex)$/,
+  // protocol 2, torch's, writes Python 3's int and str by their names in Python 2
+  /^(?:__builtin__|builtins)\.(?:dict|list|tuple|set|frozenset|str|unicode|int|long|float|bool|bytes|complex)$/,
   /^numpy\.(?:dtype|ndarray|_?core\.multiarray\.(?:scalar|_reconstruct))$/,
   /^torch\.(?:Size|device|(?:u?int|b?float)\d+)$/,
 ]

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { configSchema, type ModelConfig } from '../../lib/config/schema.ts'
-import { UserError } from '../../lib/core/errors.ts'
+import { EXIT, UserError } from '../../lib/core/errors.ts'
 import { readForeignModel, writeHfFolder } from '../../lib/model/hf-folder.ts'
 import { downloadFromHub, isHubId } from '../../lib/model/hub.ts'
 import { initParams } from '../../lib/model/index.ts'
@@ -314,6 +314,17 @@ describe('the hub', () => {
     expect(Number(from)).toBeGreaterThan(1_000_000)
     expect(Number(from)).toBeLessThanOrEqual(3_000_000)
     expect(readFileSync(join(folder, 'model.safetensors')).equals(weights)).toBe(true)
+  })
+
+  it('is named when it cannot be reached, with the reason', async () => {
+    const nobody = createServer().listen(0)
+    const { port } = nobody.address() as AddressInfo
+    await new Promise((resolve) => nobody.close(resolve))
+    const env = { HF_ENDPOINT: `http://127.0.0.1:${port}` }
+    await expect(downloadFromHub('o/m', { ...options('nobody'), env })).rejects.toMatchObject({
+      message: `http://127.0.0.1:${port}/o/m/config.json: the hub cannot be reached (ECONNREFUSED).`,
+      exitCode: EXIT.environment,
+    })
   })
 
   it.each([

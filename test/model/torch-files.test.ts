@@ -45,6 +45,12 @@ describe('checkpoints that torch has written', () => {
     expect(weights.get('visual_projection.1.num_batches_tracked')!.data[0]).toBe(5)
   })
 
+  it('give their weights beside a configuration that OmegaConf 2.3 itself has written', () => {
+    const found = read('omegaconf.pth')
+    expect([...found.keys()]).toEqual(['logit_scale'])
+    expect([...found.get('logit_scale')!.data]).toEqual([1.5])
+  })
+
   it('may hold views of one storage, other types and parameters', () => {
     const found = read('odd.pth')
     const values = (name: string) => [found.get(name)!.shape, [...found.get(name)!.data]]
