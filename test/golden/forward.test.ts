@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   contrastiveLoss,
   encodeImage,
@@ -93,6 +93,8 @@ function hfSegmentation(out: Record<string, Tensor>, soft: Tensor[], params: Par
 }
 
 describe.each(await presentBackends())('golden forward on %s', (backend) => {
+  // cpu, a hundred times slower than the others, on a machine that may be busy
+  vi.setConfig({ testTimeout: 300_000 })
   beforeAll(async () => {
     await openBackend({ backend, threads: 1 })
   })

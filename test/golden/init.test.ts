@@ -23,7 +23,7 @@ describe('golden initialisation', () => {
   beforeAll(async () => {
     await openBackend({ backend: 'cpu', threads: 1 })
     params = initParams(model, 0)
-  }, 120_000)
+  }, 600_000) // 55 million numbers, on a machine that may be busy
 
   it.skipIf(!hasGolden(FILE))(titleOf('has the shapes, means and deviations of the reference', [FILE]), () => {
     const stats = Object.entries(goldenJson<Stats>(FILE)).filter(([, { nvlabs }]) => nvlabs !== null)

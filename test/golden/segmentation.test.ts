@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { segmentScores } from '../../lib/eval/affinity.ts'
 import { classifierOfTokens } from '../../lib/eval/classifier.ts'
 import { logitScale } from '../../lib/eval/encode.ts'
@@ -100,6 +100,8 @@ function channelsLast(data: ArrayLike<number>, [, , height, width]: number[]): F
 }
 
 describe.each(await presentBackends())('on the backend %s', (backend) => {
+  // cpu, a hundred times slower than the others, on a machine that may be busy
+  vi.setConfig({ testTimeout: 300_000 })
   beforeAll(async () => {
     await openBackend({ backend, threads: 1 })
   })
