@@ -3,7 +3,7 @@ import { type Cell, type Column, defineCommand, type Out, type Table, withSet } 
 import { DATASETS, type EvalArgs, type Evaluated, evaluateRun } from './evaluate-run.ts'
 import { classIou, metricText, percent } from './format.ts'
 
-export default defineCommand<EvalArgs, { evaluations: Evaluated[] }>({
+export default defineCommand<EvalArgs & { oracleThreshold?: boolean }, { evaluations: Evaluated[] }>({
   kind: 'evaluations',
   builder: (y) =>
     withSet(y)
@@ -23,14 +23,20 @@ export default defineCommand<EvalArgs, { evaluations: Evaluated[] }>({
       .option('weights', { choices: ['best', 'last'] as const, describe: 'Which checkpoint (the run says: best)' })
       .option('background-threshold', {
         type: 'string',
-        describe: 'A number; auto: chosen on eval.voc.selectSplit; oracle: chosen on the split that is reported',
+        describe: 'A number; auto: chosen on eval.voc.selectSplit; oracle: as --oracle-threshold',
       })
+      .option('oracle-threshold', {
+        type: 'boolean',
+        describe: 'Choose the threshold on the split that is reported; protocol and leaderboard say so',
+      })
+      .conflicts('oracle-threshold', 'background-threshold')
       .option('save-predictions', { type: 'string', describe: 'Folder for the predicted masks, as palette PNGs' }),
   async run(args, context) {
     if (!Number.isInteger(args.limit) || args.limit < 0)
       throw new UserError(`--limit ${args.limit}: expected a number of images, 0 for all.`)
+    const options = args.oracleThreshold ? { ...args, backgroundThreshold: 'oracle' } : args
     const evaluations: Evaluated[] = []
-    for (const name of args.runs) evaluations.push(await evaluateRun(name, args, context))
+    for (const name of args.runs) evaluations.push(await evaluateRun(name, options, context))
     return { evaluations }
   },
   print({ evaluations }, out) {

@@ -211,7 +211,7 @@ async function chooseThreshold(
   const set = how === 'oracle' ? reported : await openSet(model, config.eval.voc.selectSplit, context)
   if (how === 'auto' && set.split === reported.split)
     throw new UserError(`The threshold would be chosen on the split that is reported, ${set.split} of ${set.name}.`, {
-      hint: '--set eval.voc.selectSplit=train names another list; --background-threshold oracle says so in the protocol',
+      hint: '--set eval.voc.selectSplit=train names another list; --oracle-threshold says so in the protocol',
     })
   const { best, curve } = await sweepThreshold({
     params,

@@ -93,7 +93,7 @@ const columnsOf = (metric: string, rows: readonly LeaderboardRow[]): Column[] =>
 
 function printGroup(group: LeaderboardGroup, metric: string, out: Out): void {
   out.table({
-    title: `${group.dataset}${group.images === null ? '' : `, ${group.images} images`}, protocol ${group.protocol}`,
+    title: `${group.dataset}${group.images === null ? '' : `, ${group.images} images`}, protocol ${group.protocol}${chosenOn(group)}`,
     columns: columnsOf(metric, group.rows),
     rows: group.rows.map((row): Cell[] => [
       row.rank,
@@ -109,6 +109,12 @@ function printGroup(group: LeaderboardGroup, metric: string, out: Out): void {
       row.commits.map((commit) => commit.slice(0, 7)).join(' '),
     ]),
   })
+}
+
+/** A threshold that was chosen on the reported split itself is the best there is, not one that could have been known. */
+function chosenOn({ protocolJson: { threshold, backgroundThreshold } }: LeaderboardGroup): string {
+  if (threshold === undefined) return ''
+  return backgroundThreshold === 'oracle' ? `, oracle threshold: ${threshold} itself` : `, threshold ${threshold}`
 }
 
 /** `43.8 ± 1.2`; a diverged run is said. */

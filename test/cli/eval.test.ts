@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Context } from '../../lib/cli/command.ts'
+import type { Context, Out, Table } from '../../lib/cli/command.ts'
 import evalCommand from '../../lib/cli/eval.ts'
+import leaderboardCommand from '../../lib/cli/leaderboard.ts'
 import metricsCommand from '../../lib/cli/metrics.ts'
 import plotCommand from '../../lib/cli/plot.ts'
 import segmentCommand from '../../lib/cli/segment.ts'
@@ -165,6 +166,18 @@ test('the threshold is chosen on another split, and the protocol says so', async
   expect(evaluations[0].protocol).toMatchObject({ threshold: 'chosen on val', backgroundThreshold: 'auto' })
   expect(evaluations[0].curve!.length).toBeGreaterThan(10)
   await expect(evaluate({ ...voc, split: 'val' })).rejects.toThrow(/chosen on the split that is reported/)
+})
+
+test('a threshold that is chosen on the reported split is called an oracle in the protocol and on the leaderboard', async () => {
+  const { evaluations } = await evaluate({ voc: 'builtin:scenes#voc', oracleThreshold: true })
+  expect(evaluations[0].protocol).toMatchObject({ threshold: 'chosen on test', backgroundThreshold: 'oracle' })
+  expect(evaluations[0].values.mIoU).toBe(Math.max(...evaluations[0].curve!.map(({ mIoU }) => mIoU)))
+  const data = await leaderboardCommand.run({ metric: 'mIoU' } as never, context)
+  const titles: (string | undefined)[] = []
+  const out = { table: ({ title }: Table) => void titles.push(title), say: () => {} } as unknown as Out
+  leaderboardCommand.print!(data, out)
+  const endings = titles.map((title) => title!.replace(/^.*protocol \w+/, '')).sort()
+  expect(endings).toEqual(['', ', oracle threshold: chosen on test itself', ', threshold chosen on val'])
 })
 
 test('what was fixed by training cannot be changed', async () => {
