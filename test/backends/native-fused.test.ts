@@ -1,8 +1,15 @@
+import { readdirSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { nativeBackend } from '../../lib/backends/native/current.ts'
 import { fallbacksOf } from '../../lib/backends/native/registry.ts'
-import { loadConfig } from '../../lib/config/load.ts'
+import { experimentsFolder, loadConfig } from '../../lib/config/load.ts'
+import type { Config } from '../../lib/config/schema.ts'
 import { randomStream } from '../../lib/core/rng.ts'
-import { encodeImage, initParams, projectImage, trainableNames } from '../../lib/model/index.ts'
+import { segmentPixels } from '../../lib/eval/segmentation.ts'
+import { openSegmenter } from '../../lib/eval/segmenter.ts'
+import { initParams, trainableNames } from '../../lib/model/index.ts'
+import { expandPoints } from '../../lib/sweep/points.ts'
+import { loadSweep } from '../../lib/sweep/spec.ts'
 import {
   assignGroups,
   attention,
@@ -233,20 +240,39 @@ describe.skipIf(!nativeBuilt())('fused layers of the native backend', () => {
   })
 })
 
-/** The configuration that sweeps run, with the fewest samples that still look like a batch. */
-function small(stages: number) {
-  const { config } = loadConfig('experiments/scenes.yaml', {
-    sets: [`model.stages=${stages}`, 'model.dropPathRate=0.1'],
-  })
-  const { model } = config
+/** A configuration with the fewest images that still look like a batch. */
+function small(config: Config, batchSize: number) {
+  const { model, multiLabel } = config
   const params = initParams(model, 0)
   const optimizer = createAdamW(config.train, params, trainableNames(model))
   const { normal, int } = randomStream(1, 'batch')
+  const length = model.text.contextLength
   const batch = {
-    images: Float32Array.from({ length: 8 * model.imageSize ** 2 * 3 }, normal),
-    tokens: Int32Array.from({ length: 8 * 4 * 32 }, (_, i) => (i % 32 < 12 ? int(400) + 1 : i % 32 === 12 ? 49407 : 0)),
+    images: Float32Array.from({ length: batchSize * model.imageSize ** 2 * 3 }, normal),
+    tokens: Int32Array.from({ length: batchSize * (1 + multiLabel.nouns) * length }, (_, i) =>
+      i % length < 12 ? int(400) + 1 : i % length === 12 ? 49407 : 0,
+    ),
   }
-  return { params, model, step: (step: number) => trainStep({ params, optimizer, config, batch, step }).read() }
+  return { params, step: (step: number) => trainStep({ params, optimizer, config, batch, step }).read() }
+}
+
+/** Every model with its losses and evaluation that a file of `experiments/` trains, once, by its first name. */
+function configurations(): [string, Config][] {
+  const files = readdirSync(experimentsFolder(), { recursive: true, encoding: 'utf8' }).filter((f) =>
+    f.endsWith('.yaml'),
+  )
+  const found = new Map<string, [string, Config]>()
+  for (const file of files.sort()) {
+    const own = file.startsWith('ablations')
+      ? expandPoints(loadSweep(file)).map(({ key, config }) => [`${file} ${key}`, config] as const)
+      : [[file, loadConfig(file).config] as const]
+    for (const [name, config] of own) {
+      const { model, loss, multiLabel, eval: evaluation } = config
+      const what = JSON.stringify([model, loss, multiLabel, evaluation])
+      if (!found.has(what)) found.set(what, [name, config])
+    }
+  }
+  return [...found.values()]
 }
 
 /** Tensors up to this size may be left to tfjs's own kernels. */
@@ -257,21 +283,31 @@ describe.skipIf(!nativeBuilt())('training and evaluation on the native backend',
     await openBackend({ backend: 'native', threads: 2 })
   })
 
-  it.each([0, 1, 2])('with %i stages nothing large falls back to JavaScript', (stages) => {
-    const { params, model, step } = small(stages)
-    const found = fallbacksOf(() => {
+  it('an allocation that fails is an error, and the backend goes on', () => {
+    const { addon } = nativeBackend()!
+    const a = new Float32Array(4).fill(1)
+    // partial sums for so many columns are asked for before anything is read
+    expect(() => addon.layerNormGrad(a, a, a, a, a, a, a, a, 1, 2 ** 46)).toThrow('out of memory')
+    expect([...tf.tidy(() => layerNorm(tf.ones([2, 3]), tf.ones([3]), tf.zeros([3]), EPS)).dataSync()]).toEqual([
+      0, 0, 0, 0, 0, 0,
+    ])
+  })
+
+  it.each(configurations())('nothing large falls back to JavaScript: %s', { timeout: 120_000 }, async (_, config) => {
+    const { params, step } = small(config, config.model.imageSize > 64 ? 2 : 8)
+    const found = await fallbacksOf(async () => {
       step(0)
-      tf.tidy(() => {
-        const { segments } = encodeImage(params, model, tf.zeros([2, 96, 64, 3]))
-        projectImage(params, model, tf.reshape(segments, [-1, model.embedDim]), 'eval')
-      })
+      const segmenter = await openSegmenter(params, config, ['circle', 'night'], false)
+      const [width, height] = [1.5 * config.model.imageSize, config.model.imageSize]
+      await segmentPixels(segmenter, [{ width, height, data: new Float32Array(width * height * 3) }])
     })
+    tf.dispose(params)
     expect([...found].filter(([, size]) => size > MAY_FALL_BACK)).toEqual([])
   })
 
   it('sixteen steps: the same numbers twice, no tensor more, memory of one step', () => {
     const run = () => {
-      const { step, params } = small(1)
+      const { step, params } = small(loadConfig('scenes.yaml', { sets: ['model.dropPathRate=0.1'] }).config, 8)
       // the optimizer's moments are made in the first step
       const first = [step(0), step(1)].map((values) => values['train/loss'])
       const [tensors, pooled] = [tf.memory().numTensors, pooledBytes()]

@@ -18,11 +18,11 @@ const FREE = new Set(['Identity', 'Reshape', 'Cast', 'ExpandDims'])
 let watched: Map<string, number> | null = null
 
 /** What fell back to the cpu backend while f ran, by kernel: the size of the largest tensor in or out. */
-export function fallbacksOf(f: () => void): Map<string, number> {
+export async function fallbacksOf(f: () => unknown): Promise<Map<string, number>> {
   const found = new Map<string, number>()
   watched = found
   try {
-    f()
+    await f()
   } finally {
     watched = null
   }
