@@ -133,6 +133,12 @@ async function usageError(error: Error, entry: CommandEntry | null, help: string
   const hint = `gvx ${entry ? `${nameOf(entry)} ` : ''}--help shows what there is`
   if (entry && error.message.startsWith('Not enough non-option arguments'))
     return new UserError(`gvx ${nameOf(entry)} needs ${entry.usage.replace(/^\S+ /, '')}.`, { hint })
+  const choice = /Argument: (\S+), Given: (.+), Choices: (.+)/.exec(error.message)
+  if (choice) {
+    const [, name, given, choices] = choice
+    const argument = help.includes(`--${name} `) ? `--${name}` : name
+    return new UserError(`${argument}: expected ${choices.replaceAll('"', '')}, got ${printable(given)}.`, { hint })
+  }
   if (!unknown) return new UserError(printable(error.message.split('\n')[0]).replace(/[^.?]$/, '$&.'), { hint })
   const names = [...new Set(unknown[1].split(', '))]
   const options = [...help.matchAll(/--([a-z][\w-]*)/gi)].map((match) => match[1])

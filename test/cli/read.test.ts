@@ -177,6 +177,8 @@ describe('one sentence and the documented exit code', SLOW, () => {
     [['runs', '-w', 'foo=1'], 2, /^the filter names the unknown field foo\.\n/],
     [['runs', '--cols', 'vocc.mIoU'], 2, /^no run has a field vocc\.mIoU\./],
     [['rnus'], 2, /^there is no command rnus\.\n {2}did you mean runs\?\n$/],
+    [['export', '--format', 'xls'], 2, /^--format: expected csv, .*hf, got "xls"\.\n/],
+    [['data', 'frob'], 2, /^action: expected make, .*download, got "frob"\.\n/],
     [['runs', '--limt', '3'], 2, /^there is no option or argument .*limt of gvx runs\.\n {2}did you mean limit\?\n$/],
     [['show'], 2, /^gvx show needs <run>\./],
     [['compare', '1'], 2, /^compare needs two different runs\./],
