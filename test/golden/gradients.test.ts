@@ -245,7 +245,8 @@ function fiveSteps(golden: GoldenModel, mode: 'hard' | 'soft'): void {
   })
 
   // torch's losses differ by about 3e-5 in float32; where they differ by more, its weights do, too
-  const least = FORWARD * Math.max(1, noiseOfLoss / 3e-5)
+  // weights follow gradients: between the floors of forward numbers and of gradients
+  const least = 3 * FORWARD * Math.max(1, noiseOfLoss / 3e-5)
   const reach = 1.05 * hyper.lr_per_step.reduce((a, b) => a + b) // AdamW's step in 5 of these is at most 1.02 of the rate
   const wrong: Record<string, number[]> = {}
   const compare = (key: string, actual: ArrayLike<number>, data: ArrayLike<number>) => {
