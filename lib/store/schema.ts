@@ -25,6 +25,21 @@ export const numberOf = (value: number | null, kind: number): number =>
 const kindName = (kind: string) =>
   `CASE ${kind} WHEN 0 THEN 'finite' WHEN 1 THEN 'nan' WHEN 2 THEN 'inf' ELSE '-inf' END`
 
+/** What both forms of the leaderboard make of their `scores`. A migration that has run is not changed: nor is this. */
+const rowsOfScores = `), means AS (
+  SELECT config_hash, dataset, protocol, metric, avg(value) AS mean, count(*) AS n, count(value) AS n_finite
+  FROM scores GROUP BY config_hash, dataset, protocol, metric
+)
+SELECT (SELECT label FROM runs WHERE runs.config_hash = s.config_hash ORDER BY id DESC LIMIT 1) AS name,
+       s.config_hash, s.dataset, s.protocol, s.metric, m.n, m.n_finite,
+       CASE WHEN m.n = m.n_finite THEN m.mean END AS mean,
+       CASE WHEN m.n = m.n_finite AND m.n > 1 THEN sqrt(sum((s.value - m.mean) * (s.value - m.mean)) / (m.n - 1)) END AS std,
+       min(s.value) AS lowest, max(s.value) AS highest,
+       group_concat('run' || s.id, ' ') AS runs
+FROM scores s JOIN means m USING (config_hash, dataset, protocol, metric)
+GROUP BY s.config_hash, s.dataset, s.protocol, s.metric;
+`
+
 /** Whether `e` is the newest final evaluation of its run under its protocol. */
 const newestFinal = `e.purpose = 'final' AND NOT EXISTS (
          SELECT 1 FROM evaluations n WHERE n.run = e.run AND n.dataset = e.dataset AND n.purpose = 'final'
@@ -247,19 +262,7 @@ WITH scores AS (
   SELECT r.config_hash, r.label, r.id, v.dataset, v.protocol, v.name AS metric, v.value, v.step
   FROM v_evaluations v JOIN runs r ON r.id = v.number
   WHERE v.newest_final AND r.removed IS NULL
-), means AS (
-  SELECT config_hash, dataset, protocol, metric, avg(value) AS mean, count(*) AS n, count(value) AS n_finite
-  FROM scores GROUP BY config_hash, dataset, protocol, metric
-)
-SELECT (SELECT label FROM runs WHERE runs.config_hash = s.config_hash ORDER BY id DESC LIMIT 1) AS name,
-       s.config_hash, s.dataset, s.protocol, s.metric, m.n, m.n_finite,
-       CASE WHEN m.n = m.n_finite THEN m.mean END AS mean,
-       CASE WHEN m.n = m.n_finite AND m.n > 1 THEN sqrt(sum((s.value - m.mean) * (s.value - m.mean)) / (m.n - 1)) END AS std,
-       min(s.value) AS lowest, max(s.value) AS highest,
-       group_concat('run' || s.id, ' ') AS runs
-FROM scores s JOIN means m USING (config_hash, dataset, protocol, metric)
-GROUP BY s.config_hash, s.dataset, s.protocol, s.metric;
-`,
+${rowsOfScores}`,
   },
   {
     name: 'classes and baselines of evaluations as views',
@@ -293,18 +296,6 @@ WITH every AS (
   WHERE v.newest_final AND r.removed IS NULL
 ), scores AS (
   SELECT * FROM every WHERE age = 1
-), means AS (
-  SELECT config_hash, dataset, protocol, metric, avg(value) AS mean, count(*) AS n, count(value) AS n_finite
-  FROM scores GROUP BY config_hash, dataset, protocol, metric
-)
-SELECT (SELECT label FROM runs WHERE runs.config_hash = s.config_hash ORDER BY id DESC LIMIT 1) AS name,
-       s.config_hash, s.dataset, s.protocol, s.metric, m.n, m.n_finite,
-       CASE WHEN m.n = m.n_finite THEN m.mean END AS mean,
-       CASE WHEN m.n = m.n_finite AND m.n > 1 THEN sqrt(sum((s.value - m.mean) * (s.value - m.mean)) / (m.n - 1)) END AS std,
-       min(s.value) AS lowest, max(s.value) AS highest,
-       group_concat('run' || s.id, ' ') AS runs
-FROM scores s JOIN means m USING (config_hash, dataset, protocol, metric)
-GROUP BY s.config_hash, s.dataset, s.protocol, s.metric;
-`,
+${rowsOfScores}`,
   },
 ]

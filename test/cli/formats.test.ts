@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { AnyCommand, Context } from '../../lib/cli/command.ts'
+import type { AnyCommand } from '../../lib/cli/command.ts'
 import { COMMANDS, nameOf } from '../../lib/cli/commands.ts'
 import { FORMATS, printData, tablesOf } from '../../lib/cli/print.ts'
 import { noteRun, tagRun } from '../../lib/store/marks.ts'
-import { openStore } from '../../lib/store/open.ts'
-import { refresh } from '../../lib/store/status.ts'
 import { stagesHome } from '../store/home.ts'
+import { readingContext } from './context.ts'
 
 /**
  * Every command that only reads, with the arguments that it needs on five finished runs; sql, which asks a process of its own, is in
@@ -29,21 +28,9 @@ const READS: readonly [name: string, args: Record<string, unknown>][] = [
 
 const docs = readFileSync(new URL('../../docs/json-output.md', import.meta.url), 'utf8')
 
-const home = stagesHome(afterAll)
-const store = openStore(home)
-refresh(store, () => {})
+const { store, context } = readingContext(stagesHome(afterAll))
 tagRun(store, 1, 'good')
 noteRun(store, 1, 'a, "quoted" | note & more', 5)
-afterAll(() => store.close())
-const context: Context = {
-  home,
-  store: async () => store,
-  say: () => {},
-  write: () => {},
-  setExit: () => {},
-  signal: new AbortController().signal,
-  argv: [],
-}
 
 /** Fields of a line of comma-separated values. */
 const fieldsOf = (line: string) => line.replaceAll(/"(?:[^"]|"")*"/g, 'quoted').split(',').length

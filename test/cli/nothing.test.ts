@@ -2,28 +2,13 @@ import { afterAll, describe, expect, test } from 'vitest'
 import type { AnyCommand, Context } from '../../lib/cli/command.ts'
 import { COMMANDS, nameOf } from '../../lib/cli/commands.ts'
 import { printData } from '../../lib/cli/print.ts'
-import { openStore } from '../../lib/store/open.ts'
-import { refresh } from '../../lib/store/status.ts'
 import { emptyHome, stagesHome } from '../store/home.ts'
+import { readingContext } from './context.ts'
 
 /** Commands that read, where there is nothing to read: rows that a program would take for data must not come out. */
 
-function contextOf(home: string): Context {
-  const store = openStore(home)
-  refresh(store, () => {})
-  afterAll(() => store.close())
-  return {
-    home,
-    store: async () => store,
-    say: () => {},
-    write: () => {},
-    setExit: () => {},
-    signal: new AbortController().signal,
-    argv: [],
-  }
-}
-const empty = contextOf(emptyHome(afterAll))
-const full = contextOf(stagesHome(afterAll))
+const { context: empty } = readingContext(emptyHome(afterAll))
+const { context: full } = readingContext(stagesHome(afterAll))
 
 async function printed(context: Context, name: string, args: object, format: 'csv' | 'md' | 'tex'): Promise<string[]> {
   const { default: command } = (await COMMANDS.find((entry) => nameOf(entry) === name)!.load()) as {
