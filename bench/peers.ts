@@ -10,7 +10,7 @@ import type { Job } from '../lib/bench/worker.ts'
 import { median } from '../lib/core/statistics.ts'
 
 /**
- * gvx against PyTorch on this machine, taking turns step by step: `npm run --silent bench:peers -- [--json] [--size
+ * gvx against PyTorch on this machine, taking turns: `npm run --silent bench:peers -- [--json] [--size
  * scenes,tiny] [--kind train,eval] [--threads 1,2] [--rounds 7] [--isa ''] [--no-compile] [--python /usr/bin/python3,...]`.
  * Of several peers (Pythons, BLAS settings, eager and compiled) the row of a size names the fastest. `--isa avx2`, the
  * default, adds a row in which gvx may not use AVX-512, against the same peers. Everything takes about `--minutes`, of

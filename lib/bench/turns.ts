@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface, type Interface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { median } from '../core/statistics.ts'
 import type { Cost, Job } from './worker.ts'
 
 /** A process that does one step for each line it is sent: the worker of this folder or a peer. */
@@ -8,7 +9,7 @@ export type Contender = { name: string; command: string[]; env?: Record<string, 
 export type Measured = {
   name: string
   device: string
-  /** Of each step that counts. */
+  /** Of each turn that counts. */
   ms: number[]
   /** Processor time of all threads of the process; on a crowded machine the clock says more about the others. */
   cpuMs: number[]
@@ -31,10 +32,14 @@ export type Limits = {
   stepSeconds?: number
 }
 const FEWEST = 3
+/** What a turn lasts at least, in milliseconds. */
+const TURN = 300
 
 /**
- * Lets contenders take turns in one run, a step each, so that whatever else the machine does meets all of them. The
- * first `warmups` steps of each are not counted. A contender that cannot start or breaks is left out, with a note.
+ * Lets contenders take turns in one run, so that whatever else the machine does meets all of them. A turn is one step, or
+ * as many as fill 300 ms: then its first one is not counted, for which caches are cold, threads asleep and those of
+ * the contender before it still waiting for work in a loop, and the median of the others is. The first `warmups` steps of each
+ * are not counted either. A contender that cannot start or breaks is left out, with a note.
  */
 export async function takeTurns(
   contenders: Contender[],
@@ -52,22 +57,16 @@ export async function takeTurns(
     }
     const begin = performance.now()
     const spent = () => (performance.now() - begin) / 1e3
-    let counted = 0
-    for (let round = 0; counted < rounds; round++) {
-      const counts = round >= warmups || (round > 0 && spent() > stepSeconds / 2)
-      if (counts && counted >= FEWEST && spent() > stepSeconds) break
-      if (counts) counted++
-      for (const one of running) {
-        if (one.broken !== null) continue
-        const answer = await one.ask()
-        if (typeof answer?.ms !== 'number') one.broken = answer?.failed ?? 'it ended'
-        else if (counts) {
-          one.ms.push(answer.ms)
-          one.cpuMs.push(answer.cpuMs ?? Number.NaN)
-        }
+    const sound = () => running.filter(({ broken }) => broken === null)
+    for (let i = 0; i < warmups && (i === 0 || spent() < stepSeconds / 2); i++)
+      for (const one of sound()) await step(one)
+    for (let round = 0; round < rounds && (round < FEWEST || spent() < stepSeconds); round++)
+      for (const one of sound()) {
+        const turn = await takeTurn(one)
+        if (!turn) continue
+        one.ms.push(turn.ms)
+        one.cpuMs.push(turn.cpuMs)
       }
-      if (running.every(({ broken }) => broken !== null)) break
-    }
     const measured: Measured[] = []
     for (const { contender, device, ms, cpuMs, broken, end } of running) {
       if (broken !== null) note(`${contender.name} broke off: ${broken}`)
@@ -77,6 +76,29 @@ export async function takeTurns(
   } finally {
     for (const { child } of running) child.kill()
   }
+}
+
+type Turn = { ms: number; cpuMs: number }
+
+/** A step, or null when the contender is broken, which it then knows. */
+async function step(one: Running): Promise<Turn | null> {
+  const answer = await one.ask()
+  if (typeof answer?.ms === 'number') return { ms: answer.ms, cpuMs: answer.cpuMs ?? Number.NaN }
+  one.broken = answer?.failed ?? 'it ended'
+  return null
+}
+
+async function takeTurn(one: Running): Promise<Turn | null> {
+  const first = await step(one)
+  if (!first || first.ms >= TURN) return first
+  const steps: Turn[] = []
+  for (let sum = first.ms; sum < TURN || steps.length === 0; ) {
+    const next = await step(one)
+    if (!next) return null
+    steps.push(next)
+    sum += next.ms
+  }
+  return { ms: median(steps.map(({ ms }) => ms)), cpuMs: median(steps.map(({ cpuMs }) => cpuMs)) }
 }
 
 type Answer = { ready?: string; ms?: number; cpuMs?: number; peakBytes?: number; cost?: Cost | null; failed?: string }

@@ -4,7 +4,7 @@ import { takeTurns } from '../../lib/bench/turns.ts'
 import { median } from '../../lib/core/statistics.ts'
 
 /** A contender in plain JavaScript: answers line n by n milliseconds, or what `say` makes of n. */
-const contender = (name: string, say = '{ ms: n, cpuMs: 2 * n }', ready = '{ ready: "box" }') => ({
+const contender = (name: string, say = '{ ms: 1000 * n, cpuMs: 2 * n }', ready = '{ ready: "box" }') => ({
   name,
   command: [
     process.execPath,
@@ -21,14 +21,21 @@ const contender = (name: string, say = '{ ms: n, cpuMs: 2 * n }', ready = '{ rea
 describe('contenders that take turns', () => {
   it('do a step each; warm-ups do not count, and the end is asked for peak memory', async () => {
     const notes: string[] = []
-    const measured = await takeTurns([contender('a'), contender('b', '{ ms: 10 * n, cpuMs: n }')], 3, 2, (text) =>
+    const measured = await takeTurns([contender('a'), contender('b', '{ ms: 300 * n, cpuMs: n }')], 3, 2, (text) =>
       notes.push(text),
     )
     expect(measured).toEqual([
-      { name: 'a', device: 'box', ms: [3, 4, 5], cpuMs: [6, 8, 10], peakBytes: 7, cost: null },
-      { name: 'b', device: 'box', ms: [30, 40, 50], cpuMs: [3, 4, 5], peakBytes: 7, cost: null },
+      { name: 'a', device: 'box', ms: [3000, 4000, 5000], cpuMs: [6, 8, 10], peakBytes: 7, cost: null },
+      { name: 'b', device: 'box', ms: [900, 1200, 1500], cpuMs: [3, 4, 5], peakBytes: 7, cost: null },
     ])
     expect(notes).toEqual([])
+  })
+
+  it('of short steps last 300 ms; the first step does not count and the median of the others does', async () => {
+    const short = contender('short', '{ ms: n % 4 === 0 ? 20 : n % 4 === 1 ? 250 : 15, cpuMs: n }')
+    const [{ ms, cpuMs }] = await takeTurns([short], 3, 0, () => {})
+    expect(ms).toEqual([15, 15, 15]) // of 250 | 15, 15, 20
+    expect(cpuMs).toEqual([3, 7, 11])
   })
 
   it('are left out with a reason when they do not start or break off, and the others go on', async () => {
@@ -37,15 +44,15 @@ describe('contenders that take turns', () => {
       [
         contender('no device', '{ ms: 1 }', '{ failed: "no GPU" }'),
         { name: 'no program', command: ['/nowhere/program'] },
-        contender('broken', 'n < 2 ? { ms: n } : { failed: "out of memory" }'),
-        contender('gone', '(n < 2 ? 0 : process.exit(1), { ms: n })'),
+        contender('broken', 'n < 2 ? { ms: 1000 } : { failed: "out of memory" }'),
+        contender('gone', '(n < 2 ? 0 : process.exit(1), { ms: 1000 })'),
         contender('good'),
       ],
       2,
       1,
       (text) => notes.push(text),
     )
-    expect(measured.map(({ name, ms }) => ({ name, ms }))).toEqual([{ name: 'good', ms: [2, 3] }])
+    expect(measured.map(({ name, ms }) => ({ name, ms }))).toEqual([{ name: 'good', ms: [2000, 3000] }])
     expect(notes.sort()).toEqual([
       'broken broke off: out of memory',
       'gone broke off: it ended',
@@ -64,7 +71,7 @@ describe('contenders that take turns', () => {
 
   it('do three rounds and no more once their time is spent', async () => {
     const [{ ms }] = await takeTurns([contender('a')], 50, 20, () => {}, { stepSeconds: 0 })
-    expect(ms).toEqual([2, 3, 4]) // after one warm-up
+    expect(ms).toEqual([2000, 3000, 4000]) // after one warm-up
   })
 
   it('the median of an even number of times is the mean of the middle two', () => {
