@@ -12,7 +12,7 @@ GVX_TARGET static void multiply(size_t m, size_t n, size_t k, const float* a, pt
     for (size_t p = 0; p < panels; p++) {
       const size_t r0 = m * p / panels, r1 = m * (p + 1) / panels;
       const float* from = a + static_cast<ptrdiff_t>(r0) * (ROWS ? as : 1);
-      tile_for(r1 - r0, wide, ROWS)(k, from, as, b + column, bs, c + static_cast<ptrdiff_t>(r0) * ldc + static_cast<ptrdiff_t>(column), ldc, accumulate);
+      tile_for(r1 - r0, wide, ROWS)(k, from, as, b + column, bs, Place{c + static_cast<ptrdiff_t>(r0) * ldc + static_cast<ptrdiff_t>(column), ldc, accumulate});
     }
   }
 }

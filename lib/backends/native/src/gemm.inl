@@ -8,10 +8,20 @@ typedef float VecU __attribute__((vector_size(4 * GVX_LANES), aligned(4)));
 constexpr size_t MR = GVX_MR, NR = 2 * GVX_LANES;
 constexpr size_t DEPTH = 384;                 // of a block of K: a panel of A stays in L1
 constexpr size_t L2_FLOATS = 640 * 1024 / 4;  // of a block of B
+constexpr size_t FINISHED_TOGETHER = std::max<size_t>(1, 256 / NR);  // panels of C: long loops, and still in L1
+
+/** Where a tile of C goes, and what is added to it on its way: while it is in registers that costs next to nothing. */
+struct Place {
+  float* c;
+  ptrdiff_t ldc;
+  bool accumulate = false;          // to what lies there
+  const float* bias = nullptr;      // of the tile's columns
+  const float* residual = nullptr;  // lies as c does
+};
 
 /** c [rows, vectors * lanes] (+)= a @ b. ROWS: a's rows are contiguous and `as` apart; else its columns are. b's rows are `bs` apart. */
 template <int ROWS_OF_TILE, int VECTORS, bool ROWS>
-GVX_TARGET static void tile(size_t K, const float* __restrict a, ptrdiff_t as, const float* __restrict b, ptrdiff_t bs, float* c, ptrdiff_t ldc, bool accumulate) {
+GVX_TARGET static void tile(size_t K, const float* __restrict a, ptrdiff_t as, const float* __restrict b, ptrdiff_t bs, const Place& to) {
   Vec sum[ROWS_OF_TILE][VECTORS];
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS_OF_TILE; i++)
@@ -36,16 +46,25 @@ GVX_TARGET static void tile(size_t K, const float* __restrict a, ptrdiff_t as, c
     if (!ROWS) a += as;
     b += bs;
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < ROWS_OF_TILE; i++)
+#define GVX_EACH_SUM(expression)                                                       \
+  _Pragma("GCC unroll 16") for (int i = 0; i < ROWS_OF_TILE; i++)                      \
+      _Pragma("GCC unroll 2") for (int j = 0; j < VECTORS; j++) {                      \
+    const ptrdiff_t at = i * to.ldc + j * GVX_LANES;                                   \
+    expression;                                                                        \
+  }
+  if (to.accumulate) GVX_EACH_SUM(sum[i][j] = *reinterpret_cast<const VecU*>(to.c + at) + sum[i][j])
+  if (to.bias) {
+    Vec bias[VECTORS];
 #pragma GCC unroll 2
-    for (int j = 0; j < VECTORS; j++) {
-      VecU* out = reinterpret_cast<VecU*>(c + i * ldc + j * GVX_LANES);
-      *out = accumulate ? *out + sum[i][j] : sum[i][j];
-    }
+    for (int j = 0; j < VECTORS; j++) bias[j] = *reinterpret_cast<const VecU*>(to.bias + j * GVX_LANES);
+    GVX_EACH_SUM((void)at; sum[i][j] += bias[j])
+  }
+  if (to.residual) GVX_EACH_SUM(sum[i][j] += *reinterpret_cast<const VecU*>(to.residual + at))
+  GVX_EACH_SUM(*reinterpret_cast<VecU*>(to.c + at) = sum[i][j])
+#undef GVX_EACH_SUM
 }
 
-using Tile = void (*)(size_t, const float*, ptrdiff_t, const float*, ptrdiff_t, float*, ptrdiff_t, bool);
+using Tile = void (*)(size_t, const float*, ptrdiff_t, const float*, ptrdiff_t, const Place&);
 
 template <int VECTORS, bool ROWS, int... I>
 static const Tile* tiles_of(std::integer_sequence<int, I...>) {
@@ -165,6 +184,27 @@ GVX_TARGET static void pack_a(const Gemm& g, size_t row, size_t rows, size_t k0,
   }
 }
 
+/** c = activation(c); `pre`, if there is one, receives what went in. */
+GVX_TARGET static void activate(Activation activation, float* __restrict c, float* __restrict pre, size_t n) {
+#define GVX_ACTIVATE(function)                                        \
+  if (pre) {                                                          \
+    _Pragma("omp simd") for (size_t j = 0; j < n; j++) {              \
+      const float x = c[j];                                           \
+      pre[j] = x;                                                     \
+      c[j] = function(x);                                             \
+    }                                                                 \
+  } else {                                                            \
+    _Pragma("omp simd") for (size_t j = 0; j < n; j++) c[j] = function(c[j]); \
+  }
+  switch (activation) {
+    case Activation::none: GVX_ACTIVATE() break;
+    case Activation::relu: GVX_ACTIVATE(relu_) break;
+    case Activation::gelu: GVX_ACTIVATE(gelu_) break;
+    case Activation::quick_gelu: GVX_ACTIVATE(quick_gelu_) break;
+  }
+#undef GVX_ACTIVATE
+}
+
 /** c *= activation'(t), t = activation(t). */
 GVX_TARGET static void go_through(Activation activation, float* __restrict c, float* __restrict t, size_t n) {
   if (activation == Activation::relu) {
@@ -172,12 +212,19 @@ GVX_TARGET static void go_through(Activation activation, float* __restrict c, fl
     for (size_t j = 0; j < n; j++) c[j] *= relu_derivative(t[j]), t[j] = relu_(t[j]);
   } else if (activation == Activation::gelu) {
 #pragma omp simd
-    for (size_t j = 0; j < n; j++) c[j] *= gelu_derivative(t[j]), t[j] = gelu_(t[j]);
+    for (size_t j = 0; j < n; j++) {
+      const float x = t[j], e = gelu_exponential(x), erf = gelu_erf(x, e);
+      c[j] *= gelu_slope(x, e, erf);
+      t[j] = gelu_value(x, erf);
+    }
   } else if (activation == Activation::quick_gelu) {
 #pragma omp simd
     for (size_t j = 0; j < n; j++) c[j] *= quick_gelu_derivative(t[j]), t[j] = quick_gelu_(t[j]);
   }
 }
+
+/** What of an epilogue is left when bias and, without the rest, residual have been added in the registers. */
+static bool has_rest(const Epilogue& e) { return e.pre || e.activation != Activation::none || e.through || e.row_factor; }
 
 /** Finishes rows of C that are still in the nearest cache. */
 GVX_TARGET static void finish(const Gemm& g, size_t m0, size_t rows, size_t n0, size_t n) {
@@ -185,22 +232,7 @@ GVX_TARGET static void finish(const Gemm& g, size_t m0, size_t rows, size_t n0, 
   for (size_t i = m0; i < m0 + rows; i++) {
     const ptrdiff_t at = static_cast<ptrdiff_t>(i) * g.ldc + static_cast<ptrdiff_t>(n0);
     float* __restrict c = g.C + at;
-    if (e.bias) {
-      const float* __restrict bias = e.bias + n0;
-#pragma omp simd
-      for (size_t j = 0; j < n; j++) c[j] += bias[j];
-    }
-    if (e.pre) std::memcpy(e.pre + at, c, n * sizeof(float));
-    if (e.activation == Activation::relu) {
-#pragma omp simd
-      for (size_t j = 0; j < n; j++) c[j] = relu_(c[j]);
-    } else if (e.activation == Activation::gelu) {
-#pragma omp simd
-      for (size_t j = 0; j < n; j++) c[j] = gelu_(c[j]);
-    } else if (e.activation == Activation::quick_gelu) {
-#pragma omp simd
-      for (size_t j = 0; j < n; j++) c[j] = quick_gelu_(c[j]);
-    }
+    if (e.pre || e.activation != Activation::none) activate(e.activation, c, e.pre ? e.pre + at : nullptr, n);
     if (e.through) go_through(e.slope_of, c, e.through + at, n);
     if (e.row_factor) {
       const float factor = e.row_factor[i];
@@ -215,13 +247,27 @@ GVX_TARGET static void finish(const Gemm& g, size_t m0, size_t rows, size_t n0, 
   }
 }
 
+/** A tile whose columns do not fill vectors: it came out beside C. */
+GVX_TARGET static void place_edge(const float* edge, size_t rows, size_t n, const Place& to) {
+  for (size_t i = 0; i < rows; i++) {
+    float* c = to.c + static_cast<ptrdiff_t>(i) * to.ldc;
+    const float* residual = to.residual ? to.residual + static_cast<ptrdiff_t>(i) * to.ldc : nullptr;
+    for (size_t j = 0; j < n; j++) {
+      float sum = to.accumulate ? c[j] + edge[i * NR + j] : edge[i * NR + j];
+      if (to.bias) sum += to.bias[j];
+      if (residual) sum += residual[j];
+      c[j] = sum;
+    }
+  }
+}
+
 GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0, size_t m1, size_t p0, size_t p1) {
   alignas(64) float panel[MR * DEPTH];
   alignas(64) float edge[MR * NR];
   const size_t rows_total = m1 - m0, panels_of_rows = (rows_total + MR - 1) / MR;
   const size_t blocks = std::max<size_t>(1, (g.K + DEPTH - 1) / DEPTH), depth_of_block = (g.K + blocks - 1) / blocks;
   const size_t panels_of_block = std::max<size_t>(1, L2_FLOATS / (NR * std::max<size_t>(1, depth_of_block)));
-  const bool finishing = !plain(g.epilogue);
+  const bool rest = has_rest(g.epilogue);
   const bool in_place = g.a_col == 1 && (g.a_row % 1024 != 0 || rows_total < 8);
   for (size_t q0 = p0; q0 < p1; q0 += panels_of_block) {
     const size_t q1 = std::min(p1, q0 + panels_of_block);
@@ -238,21 +284,24 @@ GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0
           a = panel;
           as = static_cast<ptrdiff_t>(rows);
         }
-        for (size_t q = q0; q < q1; q++) {
-          const size_t n0 = q * NR, n = std::min(NR, g.N - n0);
-          const float* b = packed + q * NR * g.K + k0 * NR;
-          float* c = g.C + static_cast<ptrdiff_t>(r0) * g.ldc + static_cast<ptrdiff_t>(n0);
-          const bool wide = n > NR / 2;
-          if (n == NR || n == NR / 2) {
-            tile_for(rows, wide, in_place)(depth, a, as, b, NR, c, g.ldc, accumulate);
-          } else {
-            tile_for(rows, wide, in_place)(depth, a, as, b, NR, edge, NR, false);
-            for (size_t i = 0; i < rows; i++) {
-              float* to = c + static_cast<ptrdiff_t>(i) * g.ldc;
-              for (size_t j = 0; j < n; j++) to[j] = accumulate ? to[j] + edge[i * NR + j] : edge[i * NR + j];
+        for (size_t s0 = q0, s1; s0 < q1; s0 = s1) {
+          s1 = std::min(q1, s0 + FINISHED_TOGETHER);
+          for (size_t q = s0; q < s1; q++) {
+            const size_t n0 = q * NR, n = std::min(NR, g.N - n0);
+            const float* b = packed + q * NR * g.K + k0 * NR;
+            const ptrdiff_t at = static_cast<ptrdiff_t>(r0) * g.ldc + static_cast<ptrdiff_t>(n0);
+            Place to{g.C + at, g.ldc, accumulate};
+            if (last && g.epilogue.bias) to.bias = g.epilogue.bias + n0;
+            if (last && g.epilogue.residual && !rest) to.residual = g.epilogue.residual + at;
+            const Tile multiplied = tile_for(rows, n > NR / 2, in_place);
+            if (n == NR || n == NR / 2) {
+              multiplied(depth, a, as, b, NR, to);
+            } else {
+              multiplied(depth, a, as, b, NR, Place{edge, NR});
+              place_edge(edge, rows, n, to);
             }
           }
-          if (last && finishing) finish(g, r0, rows, n0, n);
+          if (last && rest) finish(g, r0, rows, s0 * NR, std::min(g.N, s1 * NR) - s0 * NR);
         }
       }
     }

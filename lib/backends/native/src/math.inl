@@ -75,16 +75,25 @@ GVX_MATH float tanh_(float x) {
 }
 
 GVX_MATH float relu_(float x) { return x > 0.f ? x : (x != x ? x : 0.f); }
-GVX_MATH float gelu_(float x) { return 0.5f * x * (1.f + erf_(x * 0.70710678118654752f)); }
 GVX_MATH float quick_gelu_(float x) { return x * sigmoid_(1.702f * x); }
 GVX_MATH float relu_derivative(float x) { return x > 0.f ? 1.f : 0.f; }
-GVX_MATH float gelu_derivative(float x) {
-  // erf and the density share one exponential: exp(-x²/2)
+/** exp(-x²/2), which the value of GELU and its slope share, and the error function of x/√2 with its help. */
+GVX_MATH float gelu_exponential(float x) {
   const float v = std::fabs(x) * 0.70710678118654752f;
-  const float e = exp_(-v * v);
+  return exp_(-v * v);
+}
+GVX_MATH float gelu_erf(float x, float exponential) {
+  const float v = std::fabs(x) * 0.70710678118654752f;
   const float t = 1.f / (1.f + 0.3275911f * v);
   const float p = ((((1.061405429f * t - 1.453152027f) * t) + 1.421413741f) * t - 0.284496736f) * t + 0.254829592f;
-  return 0.5f * (1.f + std::copysign(1.f - p * t * e, x)) + x * 0.3989422804014327f * e;
+  return std::copysign(1.f - p * t * exponential, x);
+}
+GVX_MATH float gelu_value(float x, float erf) { return 0.5f * x * (1.f + erf); }
+GVX_MATH float gelu_slope(float x, float exponential, float erf) { return 0.5f * (1.f + erf) + x * 0.3989422804014327f * exponential; }
+GVX_MATH float gelu_(float x) { return gelu_value(x, gelu_erf(x, gelu_exponential(x))); }
+GVX_MATH float gelu_derivative(float x) {
+  const float e = gelu_exponential(x);
+  return gelu_slope(x, e, gelu_erf(x, e));
 }
 GVX_MATH float quick_gelu_derivative(float x) {
   const float s = sigmoid_(1.702f * x);
