@@ -1,13 +1,12 @@
 import { join } from 'node:path'
 import { EXIT, messageOf } from '../core/errors.ts'
 import { plural } from '../core/text.ts'
-import type { Observe, PlannedPoint, RunStatus } from '../core/updates.ts'
+import type { PlannedPoint, RunStatus } from '../core/updates.ts'
 import { runDetached } from '../launch/detached.ts'
 import { localLauncher } from '../launch/local.ts'
 import { runsFolder } from '../run/folder.ts'
 import { readProvenance } from '../run/provenance.ts'
-import { ingestRun } from '../store/ingest.ts'
-import type { Store } from '../store/open.ts'
+import { createRecorder } from '../store/recorder.ts'
 import { fittingJobs, thisMachine, threadsEach } from '../sweep/capacity.ts'
 import { writeHandoff } from '../sweep/handoff.ts'
 import { knownRuns } from '../sweep/known.ts'
@@ -119,7 +118,13 @@ export async function runSession(request: SessionRequest, context: Context): Pro
       provenance,
       observe: display.observe,
       order: orders.current,
-      ingest: createIngest(store, display.observe),
+      record: createRecorder(store, (dir, error) =>
+        display.observe({
+          type: 'message',
+          level: 'warning',
+          text: `runs.db could not take ${dir}: ${messageOf(error)}`,
+        }),
+      ),
       maxFailures: request.maxFailures,
       force: request.force,
       takeRetries: () => retries.splice(0),
@@ -142,20 +147,6 @@ function nameVanished(
 ): void {
   for (const { key, run } of vanishedPoints(home, sweep, { points, fileKeys }))
     say(`${key} is no longer in the file; ${run} is left alone (--prune stops it)`)
-}
-
-/** Brings the database up to date; a run that cannot be recorded is said once and does not stop the sweep. */
-function createIngest(store: Store, observe: Observe): (runDir: string) => void {
-  const broken = new Set<string>()
-  return (runDir) => {
-    try {
-      ingestRun(store, runDir)
-    } catch (error) {
-      if (broken.has(runDir)) return
-      broken.add(runDir)
-      observe({ type: 'message', level: 'warning', text: `runs.db could not take ${runDir}: ${messageOf(error)}` })
-    }
-  }
 }
 
 /** The screen was left with points to train: a supervisor without a screen takes over. */

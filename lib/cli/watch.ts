@@ -19,7 +19,8 @@ import { screenActions } from './screen-actions.ts'
 
 type Args = { runs: string[] }
 
-const POLL_MS = 500
+/** The screen draws numbers once a second. */
+const POLL_MS = 1000
 /** Between the end of a run and the start of its sweep's next one: so long nothing may happen before the lines end. */
 const QUIET_MS = 4000
 /** So long a run may wait for its worker to begin; later it is one that nobody came for. */

@@ -12,12 +12,18 @@ const attemptFile = (dir: string, attempt: number): string => join(dir, `attempt
 
 /** The newest attempt of a run, or null before the first. */
 export function lastAttempt(dir: string): Attempt | null {
+  const attempt = newestAttempt(readdirSync(dir))
+  return attempt === 0 ? null : readAttempt(dir, attempt)
+}
+
+/** Number of the newest attempt among the files of a run folder; 0 before the first. */
+export function newestAttempt(names: readonly string[]): number {
   let attempt = 0
-  for (const name of readdirSync(dir)) {
+  for (const name of names) {
     const number = /^attempt\.(\d+)$/.exec(name)
     if (number) attempt = Math.max(attempt, Number(number[1]))
   }
-  return attempt === 0 ? null : readAttempt(dir, attempt)
+  return attempt
 }
 
 /**
@@ -70,7 +76,7 @@ function readGoodbye(dir: string, attempt: number): RunFinished | null {
   }
 }
 
-function readAttempt(dir: string, attempt: number): Attempt {
+export function readAttempt(dir: string, attempt: number): Attempt {
   try {
     return JSON.parse(readFileSync(attemptFile(dir, attempt), 'utf8')) as Attempt
   } catch {

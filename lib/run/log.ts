@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, fsyncSync, openSync, readdirSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { UserError } from '../core/errors.ts'
 import { decodeEvent, type Emit, encodeEvent, type LoggedEvent } from '../core/events.ts'
@@ -73,12 +73,19 @@ export type ReadResult = {
 /**
  * The events after `offsets`, oldest attempt first. A line without its newline is not there yet.
  * @param maxBytes most bytes to read in one call, so that a reader stays responsive however long the log is
+ * @param names the files of the folder, from a caller who has listed them
  */
-export function readEvents(dir: string, offsets: Offsets = {}, maxBytes = 8 << 20): ReadResult {
+export function readEvents(
+  dir: string,
+  offsets: Offsets = {},
+  maxBytes = 8 << 20,
+  names: readonly string[] = readdirSync(dir),
+): ReadResult {
   const result: ReadResult = { events: [], attempts: [], offsets: { ...offsets }, damaged: 0, more: false }
   let left = maxBytes
-  for (const attempt of attemptsWithLogs(dir)) {
+  for (const attempt of attemptsWithLogs(names)) {
     const from = offsets[attempt] ?? 0
+    if (from > 0 && statSync(logFile(dir, attempt)).size === from) continue
     const { bytes, size } = readFrom(logFile(dir, attempt), from, left)
     const whole = bytes.lastIndexOf(0x0a) + 1
     for (const line of bytes.toString('utf8', 0, whole).split('\n')) {
@@ -96,8 +103,8 @@ export function readEvents(dir: string, offsets: Offsets = {}, maxBytes = 8 << 2
 
 const logFile = (dir: string, attempt: number): string => join(dir, `events.${attempt}.jsonl`)
 
-function attemptsWithLogs(dir: string): number[] {
-  return readdirSync(dir)
+function attemptsWithLogs(names: readonly string[]): number[] {
+  return names
     .flatMap((name) => /^events\.(\d+)\.jsonl$/.exec(name)?.[1] ?? [])
     .map(Number)
     .sort((a, b) => a - b)

@@ -48,7 +48,13 @@ function statOf(pid: number): { state: string; ticks: number } | null {
   return { state: fields[0], ticks: Number(fields[19]) }
 }
 
-const bootId = (): string | null => readText('/proc/sys/kernel/random/boot_id')?.trim() ?? null
+/** Of this boot, which this process does not outlive. */
+let boot: string | null | undefined
+
+function bootId(): string | null {
+  if (boot === undefined) boot = readText('/proc/sys/kernel/random/boot_id')?.trim() ?? null
+  return boot
+}
 
 function existsBySignal(pid: number): boolean {
   if (readText('/proc/self/stat') !== null) return false // there is a /proc, and the process is not in it

@@ -4,8 +4,9 @@ import type { Observe, RunStatus } from '../core/updates.ts'
 import { openRunFolder, type RunIdentity } from '../run/folder.ts'
 import { type Follower, followRun } from '../run/follow.ts'
 import { hasEnded } from '../run/status.ts'
-import { ingestRun, runFolders } from './ingest.ts'
+import { runFolders } from './ingest.ts'
 import type { Store } from './open.ts'
+import { createRecorder } from './recorder.ts'
 import { refreshStatuses } from './status.ts'
 
 type Watched = { dir: string; identity: RunIdentity; follow: Follower; status: RunStatus | null }
@@ -19,7 +20,7 @@ export type Watcher = {
 }
 
 /**
- * The projection of the logs, live: at each `poll` what is new goes into the database and to `observe`.
+ * The projection of the logs, live: at each `poll` what is new goes to `observe`, and after seconds at most into the database.
  * It keeps its own place in each log, so any number of watchers may look at one home.
  * @param wanted which runs to follow; the others are as they were when the database was opened
  * @param keyOf key under which a run is announced; that of its point unless told otherwise
@@ -42,7 +43,9 @@ export function createWatcher({
 }): Watcher {
   const watched = new Map<string, Watched>()
   const known = new Set<string>()
-  const broken = new Set<string>()
+  const record = createRecorder(store, (dir, error) =>
+    observe({ type: 'message', level: 'warning', text: `${basename(dir)} cannot be recorded: ${messageOf(error)}` }),
+  )
   let unread: string[] = []
   let polls = 0
 
@@ -62,21 +65,10 @@ export function createWatcher({
     unread = [...fresh.filter((run) => atWork.has(run)), ...unread, ...fresh.filter((run) => !atWork.has(run))]
   }
 
-  function record(dir: string): void {
-    try {
-      ingestRun(store, dir)
-    } catch (error) {
-      // One folder that cannot be read must not hide the others; it is said once.
-      if (broken.has(dir)) return
-      broken.add(dir)
-      observe({ type: 'message', level: 'warning', text: `${basename(dir)} cannot be recorded: ${messageOf(error)}` })
-    }
-  }
-
   /** True when the status of the run is another one than before. */
   function look(run: string, entry: Watched): boolean {
     const state = entry.follow((events) => observe({ type: 'run.events', run, events }))
-    record(entry.dir)
+    record(entry.dir, state.status === entry.status ? 'in turn' : 'now')
     if (state.status === entry.status) return false
     entry.status = state.status
     observe({ type: 'run.status', run, status: state.status, reason: state.error })

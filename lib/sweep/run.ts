@@ -37,17 +37,20 @@ export type SweepOptions = {
   provenance: Provenance & { dirtyDiff: string | null }
   observe: Observe
   order: () => Order
-  /** Brings the database up to date with a run; called after every look at its log. */
-  ingest: (runDir: string) => void
+  /** Brings the database up to date with a run; called after every look at its log, with `now` when it may not wait. */
+  record: (runDir: string, when: 'now' | 'in turn') => void
   /** The sweep stops, gently, when so many points have failed. */
   maxFailures: number
   /** Takes over runs whose machine cannot be asked. */
   force: boolean
   /** Runs of this sweep that somebody wants tried again; asked before every look, each is named once. */
   takeRetries?: () => string[]
-  /** Milliseconds between two looks at the logs. */
+  /** Milliseconds between two looks for an order, and for workers that have ended. */
   pollMs?: number
 }
+
+/** A log is read at every so many of those looks; each costs processor time that a training could have. */
+const LOOKS_A_READ = 4
 
 type Ending = 'finished' | 'failed' | 'stopped' | 'skipped'
 export type SweepResult = Record<Ending, number> & {
@@ -73,6 +76,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   const queue = plan.filter(({ planned }) => planned.action !== 'skip' && planned.action !== 'running')
   const tasks: Task[] = []
   const endings = new Map<string, Ending>()
+  let polls = 0
   let failures = 0
   let stoppedEarly = 0
   let wishes: string[] = []
@@ -92,7 +96,8 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
     if ((urged as Order) === 'detach') return { ...count(), stoppedEarly, detached: true, runs: runsOf(points) }
     wishes = [...wishes, ...(options.takeRetries?.() ?? [])].filter((run) => !requeue(run))
     while (queue.length > 0 && tasks.length < jobs) await begin(queue.shift()!)
-    for (const task of [...tasks]) await look(task)
+    const all = polls++ % LOOKS_A_READ === 0 || urged !== 'go'
+    for (const task of [...tasks]) if (all || task.worker?.ended()) await look(task)
     if (tasks.length > 0) await sleep(pollMs)
   }
   observe({ type: 'session.done', ...count() })
@@ -131,7 +136,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
 
   function takeUp(entry: PlanEntry, folder: RunFolder): Task {
     const task = openTask(entry, folder, { observe, force: options.force })
-    options.ingest(folder.dir)
+    options.record(folder.dir, 'now')
     tasks.push(task)
     const point = points.find(({ key }) => key === entry.planned.key)!
     point.run = folder.identity.id
@@ -141,7 +146,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
 
   async function look(task: Task): Promise<void> {
     const ended = refreshTask(task, observe)
-    options.ingest(task.folder.dir)
+    options.record(task.folder.dir, ended ? 'now' : 'in turn')
     if (ended) return settle(task)
     if (urged === 'go') {
       if (isAbandoned(task)) await launchTask(task, options)
@@ -226,7 +231,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
   function showSkipped(entry: PlanEntry): void {
     const folder = openRun(home, entry.planned.run!)
     const { state } = openTask(entry, folder, { observe, force: options.force })
-    options.ingest(folder.dir)
+    options.record(folder.dir, 'now')
     endings.set(entry.planned.key, state.status === 'failed' ? 'failed' : 'skipped')
   }
 

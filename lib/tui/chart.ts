@@ -37,16 +37,15 @@ type Scale = { low: number; high: number; log: boolean }
 /** `height` lines of exactly `width` columns: the plot, labels of the y-axis at its left and of the x-axis under it. */
 export function chartLines(series: readonly ChartSeries[], options: ChartOptions): Line[] {
   const { width, height, logY = false, smoothing = 0, cursor, formatX = formatNumber, formatY = formatNumber } = options
-  const range = options.window ?? extent(series.flatMap((s) => s.points.filter(isDrawn).map((p) => p.x)))
+  const range = options.window ?? extentOf(series, ({ x, y }) => (Number.isFinite(y) ? [x] : []))
   const visible = series.map((s) => ({
     ...s,
     points: clip(smoothing > 0 ? smooth(s.points, smoothing) : s.points, range),
   }))
-  const finite = visible.flatMap((s) => s.points.flatMap((p) => [p.y, p.low ?? p.y, p.high ?? p.y]))
-  const values = finite.filter((y) => Number.isFinite(y) && (!logY || y > 0))
-  if (range === null || values.length === 0 || height < 2) return emptyChart(width, height)
+  const ends = extentOf(visible, ({ y, low = y, high = y }) => [y, low, high], logY)
+  if (range === null || ends === null || height < 2) return emptyChart(width, height)
 
-  const scale = niceScale(values, logY)
+  const scale = niceScale(ends, logY)
   const rows = height - 1
   const ticks = tickRows(scale, rows).map((tick) => ({ ...tick, label: formatY(tick.value) }))
   const left = Math.max(...ticks.map((tick) => textWidth(tick.label)))
@@ -104,24 +103,35 @@ export function smooth(points: readonly ChartPoint[], weight: number): ChartPoin
   })
 }
 
-const isDrawn = (p: ChartPoint): boolean => Number.isFinite(p.y)
-
-function extent(values: readonly number[]): readonly [number, number] | null {
-  if (values.length === 0) return null
+/** Least and greatest of the finite numbers that `of` finds in the points; null where there are none. */
+function extentOf(
+  series: readonly ChartSeries[],
+  of: (point: ChartPoint) => readonly number[],
+  positive = false,
+): readonly [number, number] | null {
   let [low, high] = [Infinity, -Infinity]
-  for (const value of values) {
-    if (value < low) low = value
-    if (value > high) high = value
+  for (const { points } of series) {
+    for (const point of points) {
+      for (const value of of(point)) {
+        if (!Number.isFinite(value) || (positive && value <= 0)) continue
+        if (value < low) low = value
+        if (value > high) high = value
+      }
+    }
   }
-  return [low, high]
+  return low > high ? null : [low, high]
 }
 
-const clip = (points: readonly ChartPoint[], range: readonly [number, number] | null): readonly ChartPoint[] =>
-  range === null ? [] : points.filter((p) => p.x >= range[0] && p.x <= range[1])
+/** Points are in the order of their x. */
+function clip(points: readonly ChartPoint[], range: readonly [number, number] | null): readonly ChartPoint[] {
+  if (range === null || points.length === 0) return []
+  const [low, high] = range
+  if (points[0].x >= low && points[points.length - 1].x <= high) return points
+  return points.filter((p) => p.x >= low && p.x <= high)
+}
 
 /** Round ends around the values: whole decades when logarithmic, multiples of 1, 2 or 5 when not. */
-function niceScale(values: readonly number[], log: boolean): Scale {
-  const [low, high] = extent(values) ?? [0, 1]
+function niceScale([low, high]: readonly [number, number], log: boolean): Scale {
   if (log) {
     const [a, b] = [Math.log10(low), Math.log10(high)]
     // less than a decade: the decades' ends would press the line flat

@@ -66,8 +66,12 @@ export function formatRate(stepsPerSecond: number): string {
 
 const formatShort = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toFixed(1))
 
+/** Nothing but one column to a unit: Latin, and the lines, blocks and braille dots of the charts. */
+const NARROW = /^[\x20-\u02ff\u2010-\u28ff]*$/
+
 /** Columns a text takes in a terminal, by the wide ranges of Unicode; combining marks take none. */
 export function textWidth(text: string): number {
+  if (NARROW.test(text)) return text.length
   let width = 0
   for (const char of text) width += charWidth(char.codePointAt(0) ?? 0)
   return width

@@ -63,7 +63,7 @@ export async function showScreen(options: ScreenOptions): Promise<Outcome> {
     readSystem: createSystemReader(options.home, now),
     readLog: actions.readLog ?? (() => []),
     readPicture: (run, file) => readPicture(join(options.home, 'runs', run, file)),
-    intend: (intent) => carryOut(intent, { actions, lab, leave, suspend: () => suspend(terminal, stdin, lab.tick) }),
+    intend: (intent) => carryOut(intent, { actions, lab, leave, suspend: () => suspend(terminal, stdin, resize) }),
   })
   const resize = () => {
     terminal.invalidate()

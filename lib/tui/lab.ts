@@ -1,6 +1,7 @@
 import type { Observe } from '../core/updates.ts'
 import type { Canvas } from '../eval/canvas.ts'
 import type { ColourDepth } from './ansi.ts'
+import type { Screen } from './keys.ts'
 import { isLive, type Row, rowsOf } from './pace.ts'
 import { EMPTY_STATE, reduce } from './reducer.ts'
 import { visibleRows } from './rows.ts'
@@ -10,14 +11,15 @@ import { type Intent, pressKey, START_VIEW, selectedRow } from './view.ts'
 
 /**
  * What stands between the stream of updates, the keys and the drawing: keeps the state and the view, and says when to draw.
- * Updates are drawn at most every `FRAME_MS`, keys at once.
+ * Keys are drawn at once, what happens within `FRAME_MS`, and where only numbers move, one frame a second: every other would be paid by
+ * the trainings that it shows.
  */
 export type Lab = {
   observe: Observe
   press(key: string): void
   scene(): Scene
   resize(size: { width: number; height: number }): void
-  /** Clock, machine and worker log; called about once a second. */
+  /** Clock, machine and worker log; called about once a second. Draws nothing where a frame is less than a second old. */
   tick(): void
   notice(text: string): void
   onChange(draw: () => void): () => void
@@ -34,9 +36,16 @@ export type LabOptions = {
   intend: (intent: Exclude<Intent, { type: 'notice' }>) => void
 }
 
-/** Four frames a second are plenty for numbers that come once or twice. */
 const FRAME_MS = 250
+const NUMBERS_MS = 1000
+/** What comes together, a poll of several logs, is drawn together. */
+const TOGETHER_MS = 30
+/** A log that is looked at once a second is a little late or early. */
+const SLACK_MS = 100
 const NOTICE_MS = 4000
+
+/** Screens that show what no update tells: every tick draws them. */
+const OUTSIDE: ReadonlySet<Screen> = new Set(['system', 'logs', 'segments'])
 
 export function createLab(options: LabOptions): Lab {
   const { now } = options
@@ -48,17 +57,30 @@ export function createLab(options: LabOptions): Lab {
   let workerLog: readonly string[] = []
   let pictures: Scene['pictures'] = []
   let notice: { text: string; until: number } | null = null
-  let drawing: NodeJS.Timeout | null = null
+  let drawing: { timer: NodeJS.Timeout; due: number } | null = null
+  let drawn = -Infinity
+  /** When numbers alone were drawn for the last time, or will be. */
+  let numbers = -Infinity
   let known = new Map<string, Canvas>()
   const reading = new Set<string>()
   const listeners = new Set<() => void>()
   const draw = () => {
-    if (drawing !== null) clearTimeout(drawing)
+    if (drawing !== null) clearTimeout(drawing.timer)
     drawing = null
+    drawn = performance.now()
     for (const listener of listeners) listener()
   }
-  const drawSoon = () => {
-    drawing ??= setTimeout(draw, FRAME_MS)
+  const drawAt = (due: number) => {
+    if (drawing !== null && drawing.due <= due) return
+    if (drawing !== null) clearTimeout(drawing.timer)
+    drawing = { timer: setTimeout(draw, due - performance.now()), due }
+  }
+  const drawSoon = () => drawAt(performance.now() + FRAME_MS)
+  const drawNumbers = () => {
+    const time = performance.now()
+    if (OUTSIDE.has(view.screen) || time <= numbers) return
+    numbers = Math.max(time + TOGETHER_MS, numbers + NUMBERS_MS - SLACK_MS)
+    drawAt(numbers)
   }
   const rows = (): Row[] => rowsOf(state)
   const selectedRun = (): string | null => selectedRow(visibleRows(rows(), view), view.selected)?.runName ?? null
@@ -106,7 +128,12 @@ export function createLab(options: LabOptions): Lab {
   return {
     observe(update) {
       state = reduce(state, update)
-      drawSoon()
+      if (
+        update.type === 'run.events' &&
+        update.events.every(({ type }) => type === 'metric' || type === 'run.heartbeat')
+      )
+        drawNumbers()
+      else drawSoon()
     },
     press(key) {
       const all = rows()
@@ -150,7 +177,7 @@ export function createLab(options: LabOptions): Lab {
     },
     tick() {
       readOutside()
-      draw()
+      if (OUTSIDE.has(view.screen) || performance.now() - drawn >= NUMBERS_MS) draw()
     },
     notice(text) {
       notice = { text, until: now() + NOTICE_MS }
@@ -161,7 +188,7 @@ export function createLab(options: LabOptions): Lab {
       return () => {
         listeners.delete(listener)
         if (listeners.size > 0 || drawing === null) return
-        clearTimeout(drawing)
+        clearTimeout(drawing.timer)
         drawing = null
       }
     },

@@ -3,7 +3,7 @@ import { plural, printable } from '../core/text.ts'
 import type { Observe, PlannedPoint, Update } from '../core/updates.ts'
 import { formatClock, formatMetric, formatRate, formatShare } from './format.ts'
 import { isLive, rateOf, rowsOf, sessionEta, sessionProgress } from './pace.ts'
-import { EMPTY_STATE, type LabState, logLine, reduce } from './reducer.ts'
+import { EMPTY_STATE, type LabState, logLine, reduceWithoutCurves } from './reducer.ts'
 
 /**
  * The same stream for logs, pipes and screen readers: a line for each event worth reading, and how far it is every 30 s. What a run said
@@ -27,7 +27,7 @@ export function createPlainPrinter({ write, now }: { write: (line: string) => vo
   return {
     observe(update) {
       const before = state
-      state = reduce(state, update)
+      state = reduceWithoutCurves(state, update)
       if (update.type === 'session' || update.type === 'run.attached')
         toldAt = Math.max(toldAt, now() - PROGRESS_EVERY_MS / 2)
       if (update.type === 'preparing' && !worthSaying(before, update, now() - toldAt)) return

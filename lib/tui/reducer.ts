@@ -78,7 +78,12 @@ export const EMPTY_STATE: LabState = {
 }
 
 /** The state after one more update. */
-export function reduce(state: LabState, update: Update): LabState {
+export const reduce = (state: LabState, update: Update): LabState => fold(state, update, true)
+
+/** The same with every `series` empty, for who draws none. */
+export const reduceWithoutCurves = (state: LabState, update: Update): LabState => fold(state, update, false)
+
+function fold(state: LabState, update: Update, curves: boolean): LabState {
   switch (update.type) {
     case 'session': {
       const { title, question, file, jobs, points } = update
@@ -94,7 +99,9 @@ export function reduce(state: LabState, update: Update): LabState {
       return { ...run, points, preparing: null }
     }
     case 'run.events':
-      return changeRun(state, update.run, (run) => addEvents(run, update.events, bucketsFor(state.runs.size)))
+      return changeRun(state, update.run, (run) =>
+        addEvents(run, update.events, curves ? bucketsFor(state.runs.size) : 0),
+      )
     case 'run.status':
       return changeRun(state, update.run, (run) => ({ ...run, status: update.status, reason: update.reason }))
     case 'message':
@@ -148,15 +155,20 @@ function newRun(name: string, points: readonly PlannedPoint[]): RunState {
 /** Where there are hundreds of runs, few are looked at closely: a quarter of the buckets is a quarter of the memory. */
 const bucketsFor = (runs: number): number => (runs > MANY_RUNS ? SERIES_CAP / 4 : SERIES_CAP)
 
-/** A whole batch at once: points are collected by metric, so that a long history is copied once and not once an event. */
+/**
+ * A whole batch at once: points are collected by metric.
+ * @param buckets most buckets of a series; 0 for no series at all
+ */
 function addEvents(run: RunState, events: readonly LoggedEvent[], buckets: number): RunState {
   const pending = new Map<string, Point[]>()
   const collect = (name: string, point: Point) => {
+    if (buckets === 0) return
     const points = pending.get(name)
     if (points) points.push(point)
     else pending.set(name, [point])
   }
   const flush = (into: RunState): RunState => {
+    if (pending.size === 0) return into
     const series = { ...into.series }
     for (const [name, points] of pending) series[name] = addPoints(series[name] ?? EMPTY_SERIES, points, buckets)
     pending.clear()

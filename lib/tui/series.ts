@@ -5,125 +5,153 @@
 export type Series = {
   /** Points in a full bucket, a power of two: doubled whenever the buckets are too many. */
   span: number
-  /** Step and time (ms since the epoch) of the first point of each bucket. */
-  step: readonly number[]
-  time: readonly number[]
-  /** Of the finite points; NaN in a bucket that has none. */
-  min: readonly number[]
-  max: readonly number[]
-  sum: readonly number[]
-  finite: readonly number[]
-  /** All points of the bucket, finite or not. */
-  count: readonly number[]
+  /**
+   * The full buckets, of which this series has the first `full`. A series that grows out of it goes on in the same lists: one more point
+   * costs no copy of the others.
+   */
+  columns: Columns
+  full: number
+  /** The bucket that is being filled. */
+  open: Bucket | null
   lastStep: number
   last: number
 }
+
+export type Bucket = {
+  /** Step and time (ms since the epoch) of its first point. */
+  step: number
+  time: number
+  /** Of the finite points; NaN where there are none. */
+  min: number
+  max: number
+  sum: number
+  finite: number
+  /** All points, finite or not. */
+  count: number
+}
+
+/** Lists of numbers take a third of the memory of a list of buckets. */
+type Columns = Record<keyof Bucket, number[]>
 
 export type Point = { step: number; time: number; value: number }
 
 /** Buckets of a series: more than twice the dots of a 200-column chart. */
 export const SERIES_CAP = 512
 
+const columnsOf = (buckets: readonly Bucket[]): Columns => ({
+  step: buckets.map(({ step }) => step),
+  time: buckets.map(({ time }) => time),
+  min: buckets.map(({ min }) => min),
+  max: buckets.map(({ max }) => max),
+  sum: buckets.map(({ sum }) => sum),
+  finite: buckets.map(({ finite }) => finite),
+  count: buckets.map(({ count }) => count),
+})
+
+/** Without a list of its own: the first point makes one. */
 export const EMPTY_SERIES: Series = {
   span: 1,
-  step: [],
-  time: [],
-  min: [],
-  max: [],
-  sum: [],
-  finite: [],
-  count: [],
+  columns: columnsOf([]),
+  full: 0,
+  open: null,
   lastStep: -Infinity,
   last: Number.NaN,
 }
 
-type Columns = { -readonly [K in Exclude<keyof Series, 'span' | 'lastStep' | 'last'>]: number[] }
-
 /** A new series with the points added. A point that is not beyond the last step is a repetition and is left out. */
 export function addPoints(series: Series, points: readonly Point[], cap = SERIES_CAP): Series {
-  const columns: Columns = {
-    step: [...series.step],
-    time: [...series.time],
-    min: [...series.min],
-    max: [...series.max],
-    sum: [...series.sum],
-    finite: [...series.finite],
-    count: [...series.count],
-  }
-  let { span, lastStep, last } = series
+  let { span, columns, full, open, lastStep, last } = series
+  // what another series wrote behind this one's part of the lists is not this one's
+  if (full === 0 || columns.step.length > full) columns = columnsOf(fullBuckets(series))
   for (const point of points) {
     if (point.step <= lastStep) continue
     lastStep = point.step
     last = point.value
-    addPoint(columns, point, span)
-    if (columns.step.length > cap) {
-      mergePairs(columns)
+    open = open === null ? bucketOf(point) : merged(open, bucketOf(point))
+    if (open.count >= span) {
+      append(columns, open)
+      full += 1
+      open = null
+    }
+    if (full + (open === null ? 0 : 1) > cap) {
+      const pairs = pairsOf(bucketsOf({ span, columns, full, open, lastStep, last }))
       span *= 2
+      open = pairs[pairs.length - 1].count < span ? pairs.pop()! : null
+      columns = columnsOf(pairs)
+      full = pairs.length
     }
   }
-  return { span, ...columns, lastStep, last }
+  return { span, columns, full, open, lastStep, last }
 }
 
-function addPoint(columns: Columns, { step, time, value }: Point, span: number): void {
-  let i = columns.step.length - 1
-  if (i < 0 || columns.count[i] >= span) {
-    i += 1
-    columns.step[i] = step
-    columns.time[i] = time
-    columns.min[i] = Number.NaN
-    columns.max[i] = Number.NaN
-    columns.sum[i] = 0
-    columns.finite[i] = 0
-    columns.count[i] = 0
-  }
-  columns.count[i] += 1
-  if (!Number.isFinite(value)) return
-  columns.finite[i] += 1
-  columns.sum[i] += value
-  columns.min[i] = columns.min[i] < value ? columns.min[i] : value
-  columns.max[i] = columns.max[i] > value ? columns.max[i] : value
-}
+const bucketOf = ({ step, time, value }: Point): Bucket =>
+  Number.isFinite(value)
+    ? { step, time, min: value, max: value, sum: value, finite: 1, count: 1 }
+    : { step, time, min: Number.NaN, max: Number.NaN, sum: 0, finite: 0, count: 1 }
 
-function mergePairs(columns: Columns): void {
-  const { step, time, min, max, sum, finite, count } = columns
-  const half = Math.ceil(step.length / 2)
-  for (let i = 0; i < half; i++) {
-    const [a, b] = [2 * i, 2 * i + 1]
-    const pair = b < step.length
-    step[i] = step[a]
-    time[i] = time[a]
-    min[i] = pair ? ofTwo(min[a], min[b], Math.min) : min[a]
-    max[i] = pair ? ofTwo(max[a], max[b], Math.max) : max[a]
-    sum[i] = sum[a] + (pair ? sum[b] : 0)
-    finite[i] = finite[a] + (pair ? finite[b] : 0)
-    count[i] = count[a] + (pair ? count[b] : 0)
-  }
-  for (const column of Object.values(columns)) column.length = half
-}
+const merged = (a: Bucket, b: Bucket): Bucket => ({
+  step: a.step,
+  time: a.time,
+  min: ofTwo(a.min, b.min, Math.min),
+  max: ofTwo(a.max, b.max, Math.max),
+  sum: a.sum + b.sum,
+  finite: a.finite + b.finite,
+  count: a.count + b.count,
+})
 
 const ofTwo = (a: number, b: number, choose: (a: number, b: number) => number): number =>
   Number.isNaN(a) ? b : Number.isNaN(b) ? a : choose(a, b)
 
+function append(columns: Columns, bucket: Bucket): void {
+  columns.step.push(bucket.step)
+  columns.time.push(bucket.time)
+  columns.min.push(bucket.min)
+  columns.max.push(bucket.max)
+  columns.sum.push(bucket.sum)
+  columns.finite.push(bucket.finite)
+  columns.count.push(bucket.count)
+}
+
+function pairsOf(buckets: readonly Bucket[]): Bucket[] {
+  const pairs: Bucket[] = []
+  for (let i = 0; i < buckets.length; i += 2)
+    pairs.push(i + 1 < buckets.length ? merged(buckets[i], buckets[i + 1]) : buckets[i])
+  return pairs
+}
+
 /** The series without what lies beyond `step`: a resumed run goes on from its checkpoint, and says those points again. */
 export function cutSeries(series: Series, step: number): Series {
   if (series.lastStep <= step) return series
-  let keep = series.step.length
-  while (keep > 0 && series.step[keep - 1] > step) keep--
-  const head = <T>(column: readonly T[]) => column.slice(0, keep)
-  return {
-    span: series.span,
-    step: head(series.step),
-    time: head(series.time),
-    min: head(series.min),
-    max: head(series.max),
-    sum: head(series.sum),
-    finite: head(series.finite),
-    count: head(series.count),
-    lastStep: keep === 0 ? -Infinity : step,
-    last: keep === 0 ? Number.NaN : series.sum[keep - 1] / series.finite[keep - 1],
-  }
+  const { span } = series
+  const kept = bucketsOf(series).filter((bucket) => bucket.step <= step)
+  if (kept.length === 0) return { ...EMPTY_SERIES, span }
+  const end = kept[kept.length - 1]
+  const open = end.count < span ? kept.pop()! : null
+  return { span, columns: columnsOf(kept), full: kept.length, open, lastStep: step, last: bucketMean(end) }
 }
 
+/** All buckets of a series, oldest first. */
+export function bucketsOf(series: Series): Bucket[] {
+  const buckets = fullBuckets(series)
+  if (series.open !== null) buckets.push(series.open)
+  return buckets
+}
+
+const fullBuckets = (series: Series): Bucket[] => Array.from({ length: series.full }, (_, i) => bucketAt(series, i))
+
+const bucketAt = ({ columns }: Series, i: number): Bucket => ({
+  step: columns.step[i],
+  time: columns.time[i],
+  min: columns.min[i],
+  max: columns.max[i],
+  sum: columns.sum[i],
+  finite: columns.finite[i],
+  count: columns.count[i],
+})
+
+export const firstBucket = (series: Series): Bucket | null => (series.full > 0 ? bucketAt(series, 0) : series.open)
+export const lastBucket = (series: Series): Bucket | null =>
+  series.open ?? (series.full > 0 ? bucketAt(series, series.full - 1) : null)
+
 /** Mean of a bucket; NaN where every point of it was NaN or infinite. */
-export const bucketMean = (series: Series, i: number): number =>
-  series.finite[i] === 0 ? Number.NaN : series.sum[i] / series.finite[i]
+export const bucketMean = ({ sum, finite }: Bucket): number => (finite === 0 ? Number.NaN : sum / finite)

@@ -11,7 +11,7 @@ import { leaderboard } from '../../lib/store/leaderboard.ts'
 import { noteRun, removeRun, restoreRun, tagRun, untagRun } from '../../lib/store/marks.ts'
 import { resolveRunName } from '../../lib/store/names.ts'
 import { openReadonly, openStore, type Store } from '../../lib/store/open.ts'
-import { getRun, listRuns } from '../../lib/store/runs.ts'
+import { getRun, listRuns, seriesOf } from '../../lib/store/runs.ts'
 import { refresh } from '../../lib/store/status.ts'
 import { backupDatabase, checkDatabase, query, rebuildDatabase } from '../../lib/store/upkeep.ts'
 import { createWatcher } from '../../lib/store/watch.ts'
@@ -300,6 +300,25 @@ test('a watcher tells what is new, once, and records all', () => {
   watcher.poll()
   expect(updates.at(-1)).toEqual({ type: 'run.status', run: 'run1', status: 'stopped', reason: null })
   expect(getRun(store, 1).status).toBe('stopped')
+})
+
+test('what a run at work says is told at every look, and recorded with the next status or after seconds', () => {
+  const home = emptyHome()
+  const store = read(home)
+  const told: Update[] = []
+  const watcher = createWatcher({ home, store, observe: (update) => told.push(update) })
+  const dir = fakeRun(home)
+  claim(dir)
+  const log = join(dir, 'events.1.jsonl')
+  writeFileSync(log, line(started()))
+  watcher.poll()
+  appendFileSync(log, line({ type: 'metric', step: 7, values: { 'train/loss': 3 } }))
+  watcher.poll()
+  expect(told.at(-1)).toMatchObject({ type: 'run.events', events: [{ step: 7 }] })
+  expect(seriesOf(store, 1, 'train/loss').steps).toEqual([])
+  appendFileSync(log, line({ type: 'run.finished', step: 7, status: 'finished', error: null }))
+  watcher.poll()
+  expect(seriesOf(store, 1, 'train/loss')).toMatchObject({ steps: [7], values: [3] })
 })
 
 test('a watcher short of time looks at the runs at work first, and comes back for the others', () => {

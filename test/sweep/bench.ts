@@ -58,7 +58,7 @@ export function sweep(
     provenance: { argv: [], cwd: process.cwd(), git: { commit: null, dirty: false }, versions: {}, dirtyDiff: null },
     observe: (update) => updates.push(update),
     order: () => 'go',
-    ingest: () => {},
+    record: () => {},
     maxFailures: Number.POSITIVE_INFINITY,
     force: false,
     pollMs: 20,

@@ -62,7 +62,7 @@ test('fifty points with failures of every kind end as their statuses say, in the
       sets: ['train.steps=20'],
       jobs: 6,
       launcher: unluckyLauncher(),
-      ingest: (dir) => ingestRun(store, dir),
+      record: (dir) => ingestRun(store, dir),
     })
     expect(await result).toMatchObject({ finished: 20, failed: 30, stopped: 0, skipped: 0, stoppedEarly: 0 })
     expect(updates.at(-1)).toMatchObject({ type: 'session.done', finished: 20, failed: 30 })

@@ -26,7 +26,7 @@ await runSweep({
   provenance: { argv: [], cwd: process.cwd(), git: { commit: null, dirty: false }, versions: {}, dirtyDiff: null },
   observe: () => {},
   order: () => 'go',
-  ingest: (dir) => ingestRun(store, dir),
+  record: (dir) => ingestRun(store, dir),
   maxFailures: Number.POSITIVE_INFINITY,
   force: false,
   pollMs: 20,

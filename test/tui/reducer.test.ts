@@ -5,10 +5,12 @@ import type { Update } from '../../lib/core/updates.ts'
 import { alertsOf, rowsOf, runEta, STALL_MS, sessionEta, sessionProgress } from '../../lib/tui/pace.ts'
 import { EMPTY_STATE, type LabState, LOG_CAP, reduce } from '../../lib/tui/reducer.ts'
 import { scoreOf, visibleRows } from '../../lib/tui/rows.ts'
-import { addPoints, cutSeries, EMPTY_SERIES } from '../../lib/tui/series.ts'
+import { addPoints, bucketsOf, cutSeries, EMPTY_SERIES, type Series } from '../../lib/tui/series.ts'
 import { evaluation, eventsOf, NOON, POINTS, sweepUpdates } from './updates.ts'
 
 const fold = (updates: readonly Update[]): LabState => updates.reduce(reduce, EMPTY_STATE)
+const column = (series: Series, name: 'step' | 'min' | 'max' | 'finite' | 'count') =>
+  bucketsOf(series).map((bucket) => bucket[name])
 const ofRun = (events: LoggedEvent[]): Update => ({ type: 'run.events', run: 'run9', events })
 
 const HISTORY = [
@@ -35,9 +37,9 @@ test('among hundreds of runs each keeps fewer points of its curves, and no spike
   }))
   const alone = fold([ofRun(spike)]).runs.get('run9')!.series['train/loss']
   const among = fold([...crowd, ofRun(spike)]).runs.get('run9')!.series['train/loss']
-  expect(alone.step.length).toBeGreaterThan(128)
-  expect(among.step.length).toBeLessThanOrEqual(128)
-  expect(Math.max(...among.max)).toBe(99)
+  expect(column(alone, 'step').length).toBeGreaterThan(128)
+  expect(column(among, 'step').length).toBeLessThanOrEqual(128)
+  expect(Math.max(...column(among, 'max'))).toBe(99)
 })
 
 test('any batching of the events gives the same state', () => {
@@ -65,12 +67,12 @@ test('a series keeps its extremes, its mean and every NaN however many points it
         16,
       )
       const finite = values.filter(Number.isFinite)
-      expect(series.step.length).toBeLessThanOrEqual(16)
-      expect(series.count.reduce((a, b) => a + b, 0)).toBe(values.length)
-      expect(series.finite.reduce((a, b) => a + b, 0)).toBe(finite.length)
+      expect(column(series, 'step').length).toBeLessThanOrEqual(16)
+      expect(column(series, 'count').reduce((a, b) => a + b, 0)).toBe(values.length)
+      expect(column(series, 'finite').reduce((a, b) => a + b, 0)).toBe(finite.length)
       if (finite.length === 0) return
-      expect(Math.min(...series.min.filter(Number.isFinite))).toBe(Math.min(...finite))
-      expect(Math.max(...series.max.filter(Number.isFinite))).toBe(Math.max(...finite))
+      expect(Math.min(...column(series, 'min').filter(Number.isFinite))).toBe(Math.min(...finite))
+      expect(Math.max(...column(series, 'max').filter(Number.isFinite))).toBe(Math.max(...finite))
     }),
   )
 })
@@ -80,15 +82,31 @@ test('a repeated point changes nothing, and a cut series goes on from the checkp
   const series = addPoints(EMPTY_SERIES, points)
   expect(addPoints(series, points)).toEqual(series)
   const resumed = addPoints(cutSeries(series, 20), [{ step: 25, time: 99, value: 7 }])
-  expect(resumed.step).toEqual([10, 20, 25])
+  expect(column(resumed, 'step')).toEqual([10, 20, 25])
   expect(resumed.last).toBe(7)
+})
+
+test('a series that grew is not changed by what grows out of it, nor by another that does', () => {
+  const upTo = (n: number, from = 0) =>
+    Array.from({ length: n - from }, (_, i) => ({ step: from + i, time: 0, value: from + i }))
+  for (const n of [3, 16, 21, 40]) {
+    const series = addPoints(EMPTY_SERIES, upTo(n), 16)
+    const before = bucketsOf(series)
+    const one = addPoints(series, upTo(n + 7, n), 16)
+    const other = addPoints(series, [{ step: 1000, time: 0, value: -1 }], 16)
+    expect(bucketsOf(series)).toEqual(before)
+    expect(bucketsOf(one)).toEqual(bucketsOf(addPoints(EMPTY_SERIES, upTo(n + 7), 16)))
+    expect(bucketsOf(other)).toEqual(
+      bucketsOf(addPoints(EMPTY_SERIES, [...upTo(n), { step: 1000, time: 0, value: -1 }], 16)),
+    )
+  }
 })
 
 test('what a resumed run had said beyond its checkpoint is superseded', () => {
   const state = fold([ofRun(HISTORY.slice(0, eventsOf(9, 0, 700).length + 1))])
   const run = state.runs.get('run9')!
   expect(run.step).toBe(500)
-  expect(Math.max(...run.series['train/loss'].step)).toBe(500)
+  expect(Math.max(...column(run.series['train/loss'], 'step'))).toBe(500)
   expect(run.attempt).toBe(2)
 })
 

@@ -3,7 +3,7 @@ import { type ChartPoint, type ChartSeries, chartLines } from '../chart.ts'
 import { formatMetric, formatTick } from '../format.ts'
 import { beside, EMPTY, type Line, lineWidth, SERIES_TONES, type Span, span, truncateLine } from '../lines.ts'
 import type { RunState } from '../reducer.ts'
-import { bucketMean, type Series } from '../series.ts'
+import { type Bucket, bucketMean, bucketsOf, firstBucket, lastBucket, type Series } from '../series.ts'
 import { SMOOTHING, type View, type XAxis } from '../view.ts'
 import type { Scene } from './scene.ts'
 
@@ -120,21 +120,28 @@ function valueAt(points: readonly ChartPoint[], x: number): number | undefined {
   return points.findLast((p) => p.x <= x)?.y
 }
 
-/** Points of a series along an axis. Time counts from the start of the attempt; an epoch needs the run to say `train/epoch`. */
+/** Points of a series along an axis. */
 function pointsOf(run: RunState, series: Series, axis: XAxis): ChartPoint[] {
-  const scale = epochsPerStep(run)
-  const start = run.series['train/loss']?.time[0] ?? series.time[0] ?? 0
-  const xOf = (i: number): number =>
-    axis === 'time'
-      ? series.time[i] - start
-      : axis === 'epoch' && scale !== null
-        ? series.step[i] * scale
-        : series.step[i]
-  return series.step.map((_, i) => ({
-    x: xOf(i),
-    y: bucketMean(series, i),
-    ...(series.count[i] > 1 ? { low: series.min[i], high: series.max[i] } : {}),
-  }))
+  const xOf = placeOf(run, series, axis)
+  return bucketsOf(series).map((bucket) => {
+    const point: ChartPoint = { x: xOf(bucket), y: bucketMean(bucket) }
+    if (bucket.count > 1) {
+      point.low = bucket.min
+      point.high = bucket.max
+    }
+    return point
+  })
+}
+
+/** Where a bucket stands on the axis. Time counts from the start of the attempt; an epoch needs the run to say `train/epoch`. */
+function placeOf(run: RunState, series: Series, axis: XAxis): (bucket: Bucket) => number {
+  if (axis === 'time') {
+    const loss = run.series['train/loss']
+    const first = (loss && firstBucket(loss)) ?? firstBucket(series)
+    return ({ time }) => time - (first?.time ?? 0)
+  }
+  const scale = axis === 'epoch' ? (epochsPerStep(run) ?? 1) : 1
+  return ({ step }) => step * scale
 }
 
 /** Epochs only where every run says how many steps one has. */
@@ -153,10 +160,12 @@ function xRange(panels: readonly Panel[], view: View): readonly [number, number]
   let [low, high] = [Infinity, -Infinity]
   for (const { run, metric } of panels.flatMap((p) => p.lines)) {
     const series = run.series[metric]
-    if (series === undefined || series.step.length === 0) continue
-    const points = pointsOf(run, series, view.xAxis)
-    low = Math.min(low, points[0].x)
-    high = Math.max(high, points[points.length - 1].x)
+    const first = series && firstBucket(series)
+    const last = series && lastBucket(series)
+    if (!(first && last)) continue
+    const xOf = placeOf(run, series, view.xAxis)
+    low = Math.min(low, xOf(first))
+    high = Math.max(high, xOf(last))
   }
   if (low > high) return null
   return [high - (high - low) / 2 ** view.zoom, high]
