@@ -16,9 +16,12 @@ constexpr size_t SLICE = 512;
 size_t panels_of(const Gemm& g) { return (g.N + kernels().nr - 1) / kernels().nr; }
 size_t packed_floats(const Gemm& g) { return panels_of(g) * kernels().nr * g.K; }
 
-/** B in panels: those that came with it, or packed now. */
+/** B need not be packed: its rows are whole vectors and near each other. */
+bool lies_well(const Gemm& g) { return g.b_col == 1 && g.b_row <= NEAR && g.N % (kernels().nr / 2) == 0; }
+
+/** B in panels: those that came with it, or packed now; null when it is read where it lies. */
 const float* packed_b(const Gemm& g, Scratch& scratch) {
-  if (g.packed) return g.packed;
+  if (g.packed || lies_well(g)) return g.packed;
   float* packed = scratch.get(packed_floats(g));
   kernels().pack_b(g, 0, panels_of(g), packed);
   return packed;
@@ -39,9 +42,7 @@ void gemm_sliced(const Gemm& g, Scratch& scratch) {
     Gemm slice = slice_of(g, g.K * s / slices, g.K * (s + 1) / slices);
     slice.accumulate = g.accumulate || s > 0;
     if (s + 1 < slices) slice.epilogue = Epilogue{};
-    float* packed = scratch.get(packed_floats(slice));
-    kernels().pack_b(slice, 0, panels_of(slice), packed);
-    kernels().gemm_packed(slice, packed, 0, slice.M, 0, panels_of(slice));
+    kernels().gemm_packed(slice, packed_b(slice, scratch), 0, slice.M, 0, panels_of(slice));
   }
 }
 
@@ -77,7 +78,7 @@ void gemm_tiled(const Gemm& g) {
   Pool& pool = Pool::instance();
   const size_t panels = panels_of(g), mr = kernels().mr;
   const float* packed;
-  if (!g.packed && g.K * g.N > PACK_TOGETHER) {
+  if (!g.packed && !lies_well(g) && g.K * g.N > PACK_TOGETHER) {
     float* fresh = scratch.get(packed_floats(g));
     pool.range(panels, 1, [&](size_t begin, size_t end) { kernels().pack_b(g, begin, end, fresh); });
     packed = fresh;

@@ -268,7 +268,9 @@ GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0
   const size_t blocks = std::max<size_t>(1, (g.K + DEPTH - 1) / DEPTH), depth_of_block = (g.K + blocks - 1) / blocks;
   const size_t panels_of_block = std::max<size_t>(1, L2_FLOATS / (NR * std::max<size_t>(1, depth_of_block)));
   const bool rest = has_rest(g.epilogue);
-  const bool in_place = g.a_col == 1 && (g.a_row % 1024 != 0 || rows_total < 8);
+  const ptrdiff_t bs = packed ? static_cast<ptrdiff_t>(NR) : g.b_row;
+  const bool rows_in_place = g.a_col == 1 && (g.a_row % 1024 != 0 || rows_total < 8);
+  const bool columns_in_place = g.a_row == 1 && g.a_col > 1 && g.a_col <= NEAR;
   for (size_t q0 = p0; q0 < p1; q0 += panels_of_block) {
     const size_t q1 = std::min(p1, q0 + panels_of_block);
     for (size_t block = 0; block < blocks; block++) {
@@ -277,9 +279,9 @@ GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0
       for (size_t p = 0; p < panels_of_rows; p++) {
         // Panels of almost equal height: 64 rows are 13 + 13 + 13 + 13 + 12, not 4 x 14 + 8.
         const size_t r0 = m0 + rows_total * p / panels_of_rows, r1 = m0 + rows_total * (p + 1) / panels_of_rows, rows = r1 - r0;
-        const float* a = g.A + static_cast<ptrdiff_t>(r0) * g.a_row + static_cast<ptrdiff_t>(k0);
-        ptrdiff_t as = g.a_row;
-        if (!in_place) {
+        const float* a = g.A + static_cast<ptrdiff_t>(r0) * g.a_row + static_cast<ptrdiff_t>(k0) * g.a_col;
+        ptrdiff_t as = rows_in_place ? g.a_row : g.a_col;
+        if (!rows_in_place && !columns_in_place) {
           pack_a(g, r0, rows, k0, depth, panel);
           a = panel;
           as = static_cast<ptrdiff_t>(rows);
@@ -288,16 +290,16 @@ GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0
           s1 = std::min(q1, s0 + FINISHED_TOGETHER);
           for (size_t q = s0; q < s1; q++) {
             const size_t n0 = q * NR, n = std::min(NR, g.N - n0);
-            const float* b = packed + q * NR * g.K + k0 * NR;
+            const float* b = packed ? packed + q * NR * g.K + k0 * NR : g.B + static_cast<ptrdiff_t>(k0) * g.b_row + static_cast<ptrdiff_t>(q * NR);
             const ptrdiff_t at = static_cast<ptrdiff_t>(r0) * g.ldc + static_cast<ptrdiff_t>(n0);
             Place to{g.C + at, g.ldc, accumulate};
             if (last && g.epilogue.bias) to.bias = g.epilogue.bias + n0;
             if (last && g.epilogue.residual && !rest) to.residual = g.epilogue.residual + at;
-            const Tile multiplied = tile_for(rows, n > NR / 2, in_place);
+            const Tile multiplied = tile_for(rows, n > NR / 2, rows_in_place);
             if (n == NR || n == NR / 2) {
-              multiplied(depth, a, as, b, NR, to);
+              multiplied(depth, a, as, b, bs, to);
             } else {
-              multiplied(depth, a, as, b, NR, Place{edge, NR});
+              multiplied(depth, a, as, b, bs, Place{edge, NR});
               place_edge(edge, rows, n, to);
             }
           }

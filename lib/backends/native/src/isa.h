@@ -37,6 +37,9 @@ struct Gemm {
   Epilogue epilogue;
 };
 
+/** Rows (of B; columns of A) that are no farther apart, in numbers, are read where they lie: packing them costs more than it gives. */
+constexpr ptrdiff_t NEAR = 256;
+
 enum class Unary : int { exp, sqrt, rsqrt, square, neg, sigmoid, relu, tanh, erf, abs, step, reciprocal, gelu, quick_gelu, log, count };
 enum class Binary : int { add, sub, mul, div, max, min, squared_difference, gelu_grad, quick_gelu_grad, relu_grad, count };
 
@@ -69,7 +72,7 @@ struct Kernels {
   size_t mr, nr;  // rows and columns of the register tile
   /** Columns [panel * nr, …) of B for every k, `nr` numbers a row, zero-padded: panels `first` to `last`. */
   void (*pack_b)(const Gemm&, size_t first, size_t last, float* packed);
-  /** Rows [m0, m1) times panels [p0, p1) of a packed B. */
+  /** Rows [m0, m1) times panels [p0, p1) of B, packed, or where it lies when `packed` is null (then it has whole half tiles). */
   void (*gemm_packed)(const Gemm&, const float* packed, size_t m0, size_t m1, size_t p0, size_t p1);
   void (*unary)(Unary, const float* x, float* y, size_t n, float alpha);
   void (*binary)(Binary, const float* a, bool a_varies, const float* b, bool b_varies, float* y, size_t n);
