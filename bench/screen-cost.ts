@@ -1,164 +1,181 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, loadavg, tmpdir } from 'node:os'
+import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import CliTable from 'cli-table3'
-import { median } from '../lib/core/statistics.ts'
+import { randomStream } from '../lib/core/rng.ts'
 import { lastAttempt } from '../lib/run/attempt.ts'
 import { listRuns } from '../lib/run/folder.ts'
-import { followRun } from '../lib/run/follow.ts'
+import { readEvents } from '../lib/run/log.ts'
 import { openSession } from '../test/tui/pty.ts'
 import { cpuNanoseconds } from './usage.ts'
 
 /**
- * What the screen costs a training: `npx tsx bench/screen-cost.ts [--pairs 22] [--seconds 4] [--minutes 4.5]`. One real training of one
- * thread; in turns `gvx watch` shows its charts and nobody looks, which of the two first alternating, so that what else the machine does
- * falls on both alike. Told are the steps a second and the worker's processor time for a step, which other processes disturb
- * less, and the differences within the pairs: median, quartiles and the exact 95 % interval of the median.
+ * What the screen costs a training: `npx tsx bench/screen-cost.ts [--minutes 7] [--slice 2] [--keys 2] [--json]`.
+ *
+ * One real training on all cores (`gvx train` with its screen in a pseudo-terminal, on the charts of the run unless `--keys` says
+ * otherwise) and short slices of it, in which the process of the screen goes on (SIGCONT) or is held (SIGSTOP); the worker is a process
+ * of its own and trains all the while. Two neighbouring slices are a pair, and which of the two has the screen alternates, so that what
+ * else the machine does falls on both alike. What the screen missed while it was held it reads when it goes on, and that counts.
+ *
+ * Told are the clock's time and the worker's processor time of a step (their trimmed mean over the pairs and its 95 % bootstrap interval),
+ * and a bound that no noise touches: the processor time of the screen, as a share of a core and of all cores.
  */
 const { values } = parseArgs({
   options: {
-    pairs: { type: 'string', default: '22' },
-    seconds: { type: 'string', default: '4' },
-    minutes: { type: 'string', default: '4.5' },
+    minutes: { type: 'string', default: '7' },
+    slice: { type: 'string', default: '2' },
+    keys: { type: 'string', default: '2' },
+    json: { type: 'boolean', default: false },
   },
 })
-const [pairs, seconds, minutes] = [values.pairs, values.seconds, values.minutes].map(Number)
+const [minutes, slice] = [values.minutes, values.slice].map(Number)
 
+const CORES = availableParallelism()
 const GVX = resolve(import.meta.dirname, '../bin/gvx.js')
-
 const CONFIG = `
 model: { imageSize: 32, patchSize: 8, embedDim: 64, numHeads: 4, depth: 4, stages: 1, text: { width: 64, depth: 2, numHeads: 4, contextLength: 16 } }
 data: { scenes: { size: 32, train: 200, val: 6, test: 6 } }
-train: { steps: 1000000, batchSize: 16, logEvery: 1, checkpointEvery: 1000 }
+train: { steps: 1000000, batchSize: 16, logEvery: 1, checkpointEvery: 1000000 }
 eval: { every: 1000000, limit: 4 }
 `
 
-const RATE = ({ steps, wall }: Window) => steps / wall
-const CPU = ({ steps, cpu }: Window) => cpu / steps
+/** Milliseconds since the epoch, and nanoseconds of processor time used so far. */
+type Moment = { time: number; worker: number; screen: number; terminal: number }
+type Slice = { from: Moment; to: Moment }
+type Pair = { held: Slice; shown: Slice }
+/** Of a slice: milliseconds of a step, by the clock and of the worker's processor time. */
+type Costs = { clock: number; processor: number }
 
 const home = mkdtempSync(join(tmpdir(), 'gvx-bench-screen-'))
 writeFileSync(join(home, 'train.yaml'), CONFIG)
-const training = spawn(process.execPath, [GVX, 'train', 'train.yaml', '--plain', '--home', home], {
-  cwd: home,
-  env: { ...process.env, GVX_THREADS: '1' },
-  stdio: ['ignore', 'ignore', 'inherit'],
-})
+const screen = openSession(GVX, ['train', join(home, 'train.yaml'), '--home', home], { columns: 120, rows: 40 })
+const signal = (name: 'SIGSTOP' | 'SIGCONT') => process.kill(screen.pid, name)
 try {
-  while (!listRuns(home).some(({ dir }) => followRun(dir)().step >= 50)) {
-    if (training.exitCode !== null) throw new Error('the training ended')
-    await sleep(200)
+  await screen.until('? help')
+  screen.type(values.keys)
+  await screen.until(/[1-9]\d\d+\/1000000/, 120_000)
+  await sleep(5000)
+  const [{ dir }] = listRuns(home)
+  const { pid } = lastAttempt(dir)!.process
+  const now = (): Moment => ({
+    time: Date.now(),
+    worker: cpuNanoseconds(pid),
+    screen: cpuNanoseconds(screen.pid),
+    terminal: 1000 * (process.cpuUsage().user + process.cpuUsage().system),
+  })
+  const take = async (shown: boolean): Promise<Slice> => {
+    signal(shown ? 'SIGCONT' : 'SIGSTOP')
+    const from = now()
+    await sleep(1000 * slice)
+    return { from, to: now() }
   }
-  const measured: Pair[] = []
-  const started = performance.now()
-  const timeOver = () => {
-    const each = (performance.now() - started) / Math.max(1, measured.length)
-    return measured.length > 0 && performance.now() - started + each > 60_000 * minutes
+  const pairs: Pair[] = []
+  const end = performance.now() + 60_000 * minutes
+  while (pairs.length < 2 || performance.now() + 2000 * slice < end) {
+    // with, without, without, with, …: between two pairs nothing changes
+    if (pairs.length % 2 === 0) pairs.push({ shown: await take(true), held: await take(false) })
+    else pairs.push({ held: await take(false), shown: await take(true) })
   }
-  while (measured.length < pairs && !timeOver()) {
-    const pair =
-      measured.length % 2 === 0
-        ? { without: await watchWorker(), shown: await watchedWorker() }
-        : { shown: await watchedWorker(), without: await watchWorker() }
-    measured.push(pair)
-    const [rate, cpu] = [RATE, CPU].map((of) => percent(difference(pair, of)))
-    const elapsed = Math.round((performance.now() - started) / 1000)
-    console.error(
-      `pair ${measured.length} of ${pairs}, ${elapsed} s: steps a second ${rate} %, processor time ${cpu} %`,
-    )
-  }
-  report(measured)
+  await sleep(2000) // until the log reaches over the last slice
+  report(dir, pairs)
 } finally {
-  training.kill('SIGINT')
-  await once(training, 'exit')
+  signal('SIGCONT')
+  screen.type('\u0003')
+  await screen.exited
   rmSync(home, { recursive: true, force: true })
 }
 
-type Window = { steps: number; wall: number; cpu: number }
-type Pair = { without: Window; shown: Window }
-
-/** Steps, seconds and processor milliseconds of the worker in one turn. */
-async function watchWorker(): Promise<Window> {
-  const [{ dir }] = listRuns(home)
-  const { pid } = lastAttempt(dir)!.process
-  const follow = followRun(dir)
-  const [step, cpu, since] = [follow().step, cpuNanoseconds(pid), performance.now()]
-  await sleep(1000 * seconds)
-  const [steps, used, wall] = [follow().step - step, cpuNanoseconds(pid) - cpu, performance.now() - since]
-  return { steps, wall: wall / 1000, cpu: used / 1e6 }
-}
-
-/** The same while the screen shows the charts of the run. */
-async function watchedWorker(): Promise<Window> {
-  const screen = openSession(GVX, ['watch', '--home', home], { columns: 120, rows: 40 })
-  await screen.until('? help')
-  screen.type('2')
-  await screen.until('learning rate')
-  await sleep(1000)
-  const window = await watchWorker()
-  screen.type('q')
-  await screen.until('leave how?')
-  screen.type('d')
-  await screen.exited
-  return window
-}
-
-function report(measured: readonly Pair[]): void {
-  const row = (name: string, digits: number, of: (window: Window) => number) => {
-    const differences = measured.map((pair) => difference(pair, of)).sort((a, b) => a - b)
-    const [from, to] = medianInterval(differences)
-    const typical = (which: keyof Pair) => median(measured.map((pair) => of(pair[which]))).toFixed(digits)
-    const range = (low: number, high: number) => `${percent(low)} to ${percent(high)}`
-    return [
-      name,
-      typical('without'),
-      typical('shown'),
-      percent(median(differences)),
-      range(quantile(differences, 0.25), quantile(differences, 0.75)),
-      range(from, to),
-    ]
+function report(dir: string, pairs: readonly Pair[]): void {
+  const costsOf = readCosts(dir)
+  const costs = pairs.map(({ held, shown }) => ({ held: costsOf(held), shown: costsOf(shown) }))
+  const slower = (of: keyof Costs) => {
+    const differences = costs.map(({ held, shown }) => 100 * Math.log(shown[of] / held[of]))
+    const [low, high] = bootstrapInterval(differences)
+    const typical = (which: keyof Pair) => trimmedMean(costs.map((pair) => pair[which][of]))
+    return { held: typical('held'), shown: typical('shown'), percent: trimmedMean(differences), low, high }
+  }
+  const share = (of: 'screen' | 'terminal', which: keyof Pair) =>
+    sum(pairs.map((pair) => pair[which].to[of] - pair[which].from[of])) /
+    sum(pairs.map((pair) => 1e6 * (pair[which].to.time - pair[which].from.time)))
+  const result = {
+    pairs: pairs.length,
+    slice,
+    cores: CORES,
+    load: loadavg()[0],
+    clock: slower('clock'),
+    processor: slower('processor'),
+    screen: 100 * share('screen', 'shown'),
+    terminal: 100 * (share('terminal', 'shown') - share('terminal', 'held')),
+  }
+  if (values.json) {
+    console.log(JSON.stringify(result))
+    return
   }
   const table = new CliTable({
-    head: ['', 'without', 'with', 'difference %', 'quartiles', '95 % interval'],
-    colAligns: ['left', 'right', 'right', 'right', 'right', 'right'],
+    head: ['of a step', 'held', 'shown', 'slower by %', '95 % interval'],
+    colAligns: ['left', 'right', 'right', 'right', 'right'],
     style: { head: [], border: [], compact: true },
   })
-  table.push(row('steps a second', 1, RATE), row('processor ms for a step', 3, CPU))
-  console.log(
-    `${measured.length} pairs of ${seconds} s each way; medians; load ${loadavg()[0].toFixed(1)} on ${cpus().length} cores`,
-  )
+  for (const [name, { held, shown, percent, low, high }] of [
+    ['ms by the clock', result.clock],
+    ['ms of the worker’s processor time', result.processor],
+  ] as const)
+    table.push([name, held.toFixed(2), shown.toFixed(2), signed(percent), `${signed(low)} to ${signed(high)}`])
+  console.log(`${pairs.length} pairs of ${slice} s each way; load ${result.load.toFixed(1)} on ${CORES} cores`)
   console.log(table.toString())
+  console.log(
+    `the screen and its supervisor take ${result.screen.toFixed(2)} % of a core, ${(result.screen / CORES).toFixed(2)} % of ${CORES}; ` +
+      `the terminal that draws what they send ${result.terminal.toFixed(2)} % of a core`,
+  )
 }
 
-function difference({ without, shown }: Pair, of: (window: Window) => number): number {
-  return 100 * (of(shown) / of(without) - 1)
-}
-
-function percent(value: number): string {
-  return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)}`
-}
-
-/**
- * The exact 95 % interval of a median, whatever the distribution: between the kth smallest and the kth largest value, where fewer than k of
- * n fair coins show heads in at most 2.5 % of all cases. Of fewer than six values, all that there are.
- */
-function medianInterval(sorted: readonly number[]): [number, number] {
-  const n = sorted.length
-  let k = 0
-  let ways = 1 // n over k
-  let below = 2 ** -n // P(heads <= k)
-  while (below <= 0.025) {
-    k += 1
-    ways *= (n - k + 1) / k
-    below += ways * 2 ** -n
+/** What a step cost in a slice, with the steps at its ends read between the lines of the log. */
+function readCosts(dir: string): (slice: Slice) => Costs {
+  const times: number[] = []
+  const steps: number[] = []
+  let offsets = {}
+  for (let more = true; more; ) {
+    const read = readEvents(dir, offsets)
+    for (const event of read.events) {
+      if (event.type !== 'metric') continue
+      times.push(event.t)
+      steps.push(event.step)
+    }
+    ;({ offsets, more } = read)
   }
-  const at = Math.max(0, k - 1)
-  return [sorted[at], sorted[n - 1 - at]]
+  const stepAt = (time: number): number => {
+    const after = times.findIndex((t) => t > time)
+    if (after <= 0) throw new Error('the log does not reach over the slice')
+    const share = (time - times[after - 1]) / (times[after] - times[after - 1])
+    return steps[after - 1] + share * (steps[after] - steps[after - 1])
+  }
+  return ({ from, to }) => {
+    const made = stepAt(to.time) - stepAt(from.time)
+    return { clock: (to.time - from.time) / made, processor: (to.worker - from.worker) / 1e6 / made }
+  }
 }
 
-function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.round(share * (sorted.length - 1))]
+/** The mean without the lowest and the highest fifth: a slice in which something else ran for a second says nothing. */
+function trimmedMean(list: readonly number[]): number {
+  const cut = Math.floor(list.length / 5)
+  const kept = [...list].sort((a, b) => a - b).slice(cut, list.length - cut)
+  return sum(kept) / kept.length
+}
+
+/** 95 % of the trimmed means of pairs drawn with replacement. */
+function bootstrapInterval(differences: readonly number[], resamples = 4000): [number, number] {
+  const random = randomStream(0, 'screen-cost')
+  const means = Array.from({ length: resamples }, () => trimmedMean(differences.map(() => random.pick(differences))))
+  means.sort((a, b) => a - b)
+  return [means[Math.floor(0.025 * resamples)], means[Math.ceil(0.975 * resamples) - 1]]
+}
+
+function sum(list: readonly number[]): number {
+  return list.reduce((a, b) => a + b, 0)
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)}`
 }

@@ -11,7 +11,7 @@ import { thisProcess } from '../lib/run/process.ts'
 import { recordSweep } from '../lib/sweep/record.ts'
 import { sweepOfOne } from '../lib/sweep/spec.ts'
 import { openSession, type Session } from '../test/tui/pty.ts'
-import { cpuSeconds, memoryMB } from './usage.ts'
+import { cpuNanoseconds, cpuSeconds, memoryMB } from './usage.ts'
 
 /**
  * The screen on a large home: `npx tsx bench/screen.ts --home DIR [--times 5] [--seconds 20] [--json]`, where DIR was made by
@@ -52,10 +52,10 @@ try {
     const session = await openScreen()
     session.type(keys)
     await sleep(3000)
-    const before = cpuSeconds(session.pid)
+    const before = cpuNanoseconds(session.pid)
     const begin = performance.now()
     await sleep(1000 * seconds)
-    const share = (cpuSeconds(session.pid) - before) / ((performance.now() - begin) / 1000)
+    const share = (cpuNanoseconds(session.pid) - before) / 1e6 / (performance.now() - begin)
     results[`following four runs, ${name}, % of a core`] = 100 * share
     results['memory, MB'] = memoryMB(session.pid)
     await leave(session)
