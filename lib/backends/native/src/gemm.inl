@@ -1,6 +1,6 @@
 // The product: register tiles of MR x NR numbers, written once with the compiler's vector types.
-// B is packed into panels of NR columns. A is read where it lies when its rows are contiguous, and packed panel by
-// panel otherwise (or when its row stride would map a whole panel onto a few cache sets).
+// B is packed into panels of NR columns, and A panel by panel, where that pays: not when A's rows are contiguous (unless their
+// stride would map a whole panel onto a few cache sets), nor when what is read together lies near each other anyway.
 
 typedef float Vec __attribute__((vector_size(4 * GVX_LANES)));
 typedef float VecU __attribute__((vector_size(4 * GVX_LANES), aligned(4)));
@@ -49,7 +49,7 @@ GVX_TARGET static void tile(size_t K, const float* __restrict a, ptrdiff_t as, c
 #define GVX_EACH_SUM(expression)                                                       \
   _Pragma("GCC unroll 16") for (int i = 0; i < ROWS_OF_TILE; i++)                      \
       _Pragma("GCC unroll 2") for (int j = 0; j < VECTORS; j++) {                      \
-    const ptrdiff_t at = i * to.ldc + j * GVX_LANES;                                   \
+    [[maybe_unused]] const ptrdiff_t at = i * to.ldc + j * GVX_LANES;                  \
     expression;                                                                        \
   }
   if (to.accumulate) GVX_EACH_SUM(sum[i][j] = *reinterpret_cast<const VecU*>(to.c + at) + sum[i][j])
@@ -57,7 +57,7 @@ GVX_TARGET static void tile(size_t K, const float* __restrict a, ptrdiff_t as, c
     Vec bias[VECTORS];
 #pragma GCC unroll 2
     for (int j = 0; j < VECTORS; j++) bias[j] = *reinterpret_cast<const VecU*>(to.bias + j * GVX_LANES);
-    GVX_EACH_SUM((void)at; sum[i][j] += bias[j])
+    GVX_EACH_SUM(sum[i][j] += bias[j])
   }
   if (to.residual) GVX_EACH_SUM(sum[i][j] += *reinterpret_cast<const VecU*>(to.residual + at))
   GVX_EACH_SUM(*reinterpret_cast<VecU*>(to.c + at) = sum[i][j])
