@@ -109,7 +109,7 @@ export function dots(
   })
   const names = [...new Set(values.map(({ sample }) => sample))]
   const lines = references.map(({ name, x }) => ({ reference: `${name} ${Number(x.toPrecision(3))}`, x }))
-  const x = { type: 'quantitative', title: xLabel, axis: { format: '~g' } } as const
+  const x = { type: 'quantitative', title: xLabel, axis: { format: '~r' } } as const
   const spec: TopLevelSpec = {
     ...CHART,
     title,

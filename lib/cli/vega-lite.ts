@@ -101,7 +101,7 @@ export function curvesSpec(
     type: 'quantitative',
     title: null,
     scale: log ? ({ type: 'log', nice: false } as const) : { zero: false },
-    axis: { format: '~g' },
+    axis: { format: '~r' },
   } as const
   const legend = {
     orient: 'top',

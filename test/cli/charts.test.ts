@@ -39,6 +39,11 @@ describe('curves', () => {
     expect(texts(svg, 'role-title-text')).toEqual(['t'])
   })
 
+  test('values beside the axis are written out', async () => {
+    const labels = texts(await draw([{ name: 'a', x: [0, 1], y: [150, 650] }]), 'role-axis-label')
+    expect(labels).toEqual(expect.arrayContaining(['200', '600']))
+  })
+
   test('a curve is interrupted where a value is not finite, and a point between two gaps is a dot', async () => {
     const y = [0, 1, Number.NaN, 0.5, Number.POSITIVE_INFINITY, 0, 1]
     const svg = await draw([{ name: 'a', x: [0, 1, 2, 3, 4, 5, 6], y }])
