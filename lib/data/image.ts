@@ -65,15 +65,17 @@ export function crop(image: Image, box: Box): Image {
 export function normalize(image: Image, out?: Float32Array, offset = 0): Float32Array {
   const target = out ?? new Float32Array(image.data.length)
   const { data } = image
-  for (let i = 0, at = offset; i < data.length; i += 3) {
-    target[at++] = NORMALIZED[0][data[i]]
-    target[at++] = NORMALIZED[1][data[i + 1]]
-    target[at++] = NORMALIZED[2][data[i + 2]]
+  const [red, green, blue] = NORMALIZED
+  for (let i = 0, at = offset; i < data.length; i += 3, at += 3) {
+    target[at] = red[data[i]]
+    target[at + 1] = green[data[i + 1]]
+    target[at + 2] = blue[data[i + 2]]
   }
   return target
 }
 
-const NORMALIZED = IMAGE_MEAN.map((mean, c) =>
+/** What `normalize` makes of each value, by channel. */
+export const NORMALIZED = IMAGE_MEAN.map((mean, c) =>
   Float32Array.from({ length: 256 }, (_, v) => (v / 255 - mean) / IMAGE_STD[c]),
 )
 

@@ -1,4 +1,4 @@
-import { type ClassCount, IGNORE } from './confusion.ts'
+import { type ClassCount, countImage, IGNORE } from './confusion.ts'
 
 /**
  * Boundary IoU (Cheng et al., CVPR 2021): IoU of only those pixels of a mask that lie within d pixels of its contour,
@@ -15,36 +15,35 @@ export function boundaryDistance(width: number, height: number, ratio = 0.02): n
 }
 
 /**
- * 1 where a pixel lies within `d` pixels (Chebyshev) of a pixel with another label or of the outside, else 0. For each
- * label this is the mask minus its erosion by d rounds of a 3 × 3 square, for all labels in one pass.
+ * The labels of the pixels that lie within `d` pixels (Chebyshev) of a pixel with another label or of the outside, IGNORE
+ * elsewhere. For each label this is the mask minus its erosion by d rounds of a 3 × 3 square, for all labels in one pass.
  */
-export function boundaryOf(labels: Uint8Array, width: number, height: number, d: number): Uint8Array {
-  const inRow = new Uint8Array(labels.length) // all 2 d + 1 pixels of the row around this one have its label
-  for (let y = 0; y < height; y++) {
-    const row = y * width
+export function contourOf(labels: Uint8Array, width: number, height: number, d: number): Uint8Array {
+  const contour = labels.slice()
+  // rows up to this one whose 2 d + 1 pixels around a column have the label of its pixel
+  const deep = new Int32Array(width)
+  for (let y = 0, row = 0; y < height; y++, row += width) {
     for (let start = 0; start < width; ) {
+      const label = labels[row + start]
       let end = start + 1
-      while (end < width && labels[row + end] === labels[row + start]) end++
-      for (let x = start + d; x < end - d; x++) inRow[row + x] = 1
-      start = end
-    }
-  }
-  const boundary = new Uint8Array(labels.length).fill(1)
-  for (let x = 0; x < width; x++) {
-    for (let start = 0; start < height; ) {
-      const first = start * width + x
-      let end = start + 1
-      if (!inRow[first]) {
-        start = end
-        continue
+      while (end < width && labels[row + end] === label) end++
+      const first = Math.min(start + d, end)
+      const last = Math.max(first, end - d)
+      for (let x = start; x < first; x++) deep[x] = 0
+      for (let x = first; x < last; x++) {
+        const rows = deep[x] > 0 && labels[row - width + x] === label ? deep[x] + 1 : 1
+        deep[x] = rows
+        if (rows > 2 * d) contour[row - d * width + x] = IGNORE
       }
-      while (end < height && inRow[end * width + x] && labels[end * width + x] === labels[first]) end++
-      for (let y = start + d; y < end - d; y++) boundary[y * width + x] = 0
+      for (let x = last; x < end; x++) deep[x] = 0
       start = end
     }
   }
-  return boundary
+  return contour
 }
+
+/** Of a pixel that is off the contours of the mask, that of the prediction still counts, and the other way round. */
+const NOTHING = -1
 
 /** Areas of the boundary pixels of one image, to be summed like those of whole masks. */
 export function countBoundary(
@@ -53,24 +52,9 @@ export function countBoundary(
   width: number,
   height: number,
   classes: number,
-  ignore = IGNORE,
 ): ClassCount[] {
   const guess = pred.slice()
-  for (let i = 0; i < mask.length; i++) if (mask[i] === ignore) guess[i] = ignore
+  for (let i = 0; i < mask.length; i++) if (mask[i] === IGNORE) guess[i] = IGNORE
   const d = boundaryDistance(width, height)
-  const ofMask = boundaryOf(mask, width, height, d)
-  const ofGuess = boundaryOf(guess, width, height, d)
-  const intersect = new Uint32Array(256)
-  const predicted = new Uint32Array(256)
-  const label = new Uint32Array(256)
-  for (let i = 0; i < mask.length; i++) {
-    if (mask[i] === ignore) continue
-    if (ofMask[i]) label[mask[i]]++
-    if (ofGuess[i]) predicted[guess[i]]++
-    if (ofMask[i] && ofGuess[i] && mask[i] === guess[i]) intersect[mask[i]]++
-  }
-  const counts: ClassCount[] = []
-  for (let c = 0; c < classes; c++)
-    if (predicted[c] + label[c] > 0) counts.push([c, intersect[c], predicted[c], label[c]])
-  return counts
+  return countImage(contourOf(guess, width, height, d), contourOf(mask, width, height, d), classes, NOTHING)
 }

@@ -21,13 +21,17 @@ export function countImage(pred: Uint8Array, mask: Uint8Array, classes: number, 
   const intersect = new Uint32Array(256)
   const predicted = new Uint32Array(256)
   const label = new Uint32Array(256)
-  for (let i = 0; i < mask.length; i++) {
-    const truth = mask[i]
-    if (truth === ignore) continue
-    const guess = pred[i]
-    predicted[guess]++
-    label[truth]++
-    if (guess === truth) intersect[guess]++
+  // pixels that lie together mostly agree: a run of them is counted at once
+  for (let start = 0; start < mask.length; ) {
+    const [truth, guess] = [mask[start], pred[start]]
+    let end = start + 1
+    while (end < mask.length && mask[end] === truth && pred[end] === guess) end++
+    if (truth !== ignore) {
+      predicted[guess] += end - start
+      label[truth] += end - start
+      if (guess === truth) intersect[guess] += end - start
+    }
+    start = end
   }
   const counts: ClassCount[] = []
   for (let c = 0; c < classes; c++)

@@ -96,6 +96,7 @@ export async function evaluateSegmentation(evaluation: Evaluation): Promise<Eval
         segmenter,
         images.map(({ pixels }) => pixels),
       )
+      for (const { pixels } of images) helper.recycle(pixels)
       await judging
       judging = finish(start, images, encoded)
       judging.catch(() => {}) // told when it is awaited

@@ -9,7 +9,9 @@ import type { EncodedImage, Scorer } from './scores.ts'
 
 /** Prepares and judges images for an evaluation: lib/eval/helper.ts. */
 export type HelperTask = { scorer: Scorer; classes: number; shortSide: number }
-export type Request = { kind: 'prepare'; image: Image } | { kind: 'judge'; image: EncodedImage; mask: Mask }
+export type Request =
+  | { kind: 'prepare'; image: Image; memory: ArrayBuffer | undefined }
+  | { kind: 'judge'; image: EncodedImage; mask: Mask }
 export type Answer = { id: number } & ({ value: Pixels | Judged } | { error: string })
 
 const port = parentPort!
@@ -18,7 +20,7 @@ const { scorer, classes, shortSide } = workerData as HelperTask
 port.on('message', ({ id, ...request }: Request & { id: number }) => {
   try {
     if (request.kind === 'prepare') {
-      const value = prepareImage(request.image, shortSide)
+      const value = prepareImage(request.image, shortSide, request.memory)
       port.postMessage({ id, value } satisfies Answer, [value.data.buffer as ArrayBuffer])
     } else {
       const value = judgeImage(scorer, classes, request.image, request.mask)

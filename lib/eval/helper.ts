@@ -11,16 +11,22 @@ import type { EncodedImage } from './scores.ts'
 /** What an evaluation does to an image before and after the encoder. */
 export type Helper = {
   prepare(image: Image): Promise<Pixels>
+  /** Takes pixels back that it has made and that nobody looks at any more: later ones lie in their memory. */
+  recycle(pixels: Pixels): void
   judge(image: EncodedImage, mask: Mask): Promise<Judged>
   close(): Promise<void>
 }
 
 /** The same in this thread. */
-export const inlineHelper = ({ scorer, classes, shortSide }: HelperTask): Helper => ({
-  prepare: async (image) => prepareImage(image, shortSide),
-  judge: async (image, mask) => judgeImage(scorer, classes, image, mask),
-  close: async () => {},
-})
+export function inlineHelper({ scorer, classes, shortSide }: HelperTask): Helper {
+  const spare: ArrayBuffer[] = []
+  return {
+    prepare: async (image) => prepareImage(image, shortSide, spare.pop()),
+    recycle: ({ data }) => spare.push(data.buffer as ArrayBuffer),
+    judge: async (image, mask) => judgeImage(scorer, classes, image, mask),
+    close: async () => {},
+  }
+}
 
 /** The same in a thread of its own, in the order of asking, beside an encoder whose kernels hold this one. */
 export function threadHelper(task: HelperTask): Helper {
@@ -46,9 +52,14 @@ export function threadHelper(task: HelperTask): Helper {
       waiting.set(asked, { resolve, reject })
       thread.postMessage({ id: asked++, ...request }, transfer)
     })
+  const spare: ArrayBuffer[] = []
   return {
-    // pixels are sent as they are: a buffer that sharp has made cannot always be given away
-    prepare: (image) => ask({ kind: 'prepare', image }, []),
+    // pixels of an image are sent as they are: a buffer that sharp has made cannot always be given away
+    prepare: (image) => {
+      const memory = spare.pop()
+      return ask({ kind: 'prepare', image, memory }, memory ? [memory] : [])
+    },
+    recycle: ({ data }) => spare.push(data.buffer as ArrayBuffer),
     judge: (image, mask) => {
       // of the maps only the last is looked at
       const encoded = image.encoded.map((one) => ({ ...one, maps: one.maps.slice(-1) }))

@@ -1,10 +1,14 @@
-import { type Image, normalize } from '../data/image.ts'
-import { resizeHalfPixel } from '../data/resize.ts'
+import { type Image, NORMALIZED } from '../data/image.ts'
+import { resizeHalfPixelThrough } from '../data/resize.ts'
 import type { Pixels } from './encode.ts'
 import { resizedSize } from './protocol.ts'
 
-/** Resizes an image as the protocol says and normalises it. */
-export function prepareImage(image: Image, shortSide: number): Pixels {
-  const { width, height } = resizedSize(image.width, image.height, shortSide)
-  return { width, height, data: normalize(resizeHalfPixel(image, width, height)) }
+/** Resizes an image as the protocol says and normalises it, into `memory` where that is large enough. */
+export function prepareImage(image: Image, shortSide: number, memory?: ArrayBuffer): Pixels {
+  const size = resizedSize(image.width, image.height, shortSide)
+  const values = size.width * size.height * 3
+  const bytes = values * Float32Array.BYTES_PER_ELEMENT
+  const data = memory && memory.byteLength >= bytes ? new Float32Array(memory, 0, values) : new Float32Array(values)
+  resizeHalfPixelThrough(NORMALIZED, image, size, data)
+  return { ...size, data }
 }

@@ -2,6 +2,7 @@ import { affinityLogits, type ScoringOptions, segmentScores } from './affinity.t
 import type { Classifier } from './classifier.ts'
 import type { Encoded } from './encode.ts'
 import { groupOfPixels, type PixelScores } from './maps.ts'
+import { newScratch, type Scratch } from './scratch.ts'
 import { averageScores, type JoinedWindows, joinWindows, type Window } from './windows.ts'
 
 /** From what the encoder says of the windows of an image to class scores of its pixels. Nothing here needs a backend. */
@@ -23,10 +24,15 @@ export type Segmented = EncodedImage & {
   joined: JoinedWindows
 }
 
-export function scoreImage(scorer: Scorer, image: EncodedImage): Segmented {
+/** With a `scratch` that keeps, what is said of an image is valid until the next one. */
+export function scoreImage(scorer: Scorer, image: EncodedImage, scratch: Scratch = newScratch): Segmented {
   const { width, height, windows, encoded } = image
-  const parts = encoded.map((one, i) => scoreWindow(scorer, one, windows[i].width, windows[i].height))
-  const joined = joinWindows(width, height, windows, parts)
+  const parts = encoded.map((one, i) => {
+    const window = windows[i]
+    const room = scratch(`window ${i}`, window.width * window.height)
+    return scoreWindow(scorer, one, window.width, window.height, room)
+  })
+  const joined = joinWindows(width, height, windows, parts, scratch('image', width * height))
   return { ...image, pixels: averageScores(joined, parts), parts, joined }
 }
 
@@ -45,9 +51,9 @@ export function scoreAgain(
 }
 
 /** Class scores of the pixels of one window. */
-function scoreWindow(scorer: Scorer, encoded: Encoded, width: number, height: number): PixelScores {
+function scoreWindow(scorer: Scorer, encoded: Encoded, width: number, height: number, room: Int32Array): PixelScores {
   const { segments, image } = windowLogits(scorer, encoded)
-  const row = pixelGroups(encoded, -1, width, height)
+  const row = pixelGroups(encoded, -1, width, height, room)
   return { width, height, row, ...segmentScores(segments, image, scorer.options) }
 }
 
@@ -61,15 +67,22 @@ function windowLogits({ classifier, scale }: Scorer, encoded: Encoded) {
 }
 
 /** Group of each pixel after a stage (−1: the last). The segments of a plain ViT are its patches. */
-export function pixelGroups(encoded: Encoded, stage: number, width: number, height: number): Int32Array {
+export function pixelGroups(
+  encoded: Encoded,
+  stage: number,
+  width: number,
+  height: number,
+  out: Int32Array = new Int32Array(width * height),
+): Int32Array {
   const { rows, columns } = encoded
   const map = encoded.maps.at(stage)
-  return map ? groupOfPixels(map, rows, columns, height, width) : nearestPatch(rows, columns, height, width)
+  return map ? groupOfPixels(map, rows, columns, height, width, out) : nearestPatch(rows, columns, height, width, out)
 }
 
-function nearestPatch(rows: number, columns: number, height: number, width: number): Int32Array {
-  return Int32Array.from({ length: width * height }, (_, i) => {
-    const row = Math.floor(((Math.floor(i / width) + 0.5) * rows) / height)
-    return row * columns + Math.floor((((i % width) + 0.5) * columns) / width)
-  })
+function nearestPatch(rows: number, columns: number, height: number, width: number, out: Int32Array): Int32Array {
+  for (let y = 0; y < height; y++) {
+    const row = Math.floor(((y + 0.5) * rows) / height) * columns
+    for (let x = 0; x < width; x++) out[y * width + x] = row + Math.floor(((x + 0.5) * columns) / width)
+  }
+  return out
 }

@@ -35,57 +35,58 @@ export const averageWindows = (
   scores: readonly PixelScores[],
 ): PixelScores => averageScores(joinWindows(width, height, windows, scores), scores)
 
-/** A pixel's scores depend only on which row it has in which windows: rows that meet are averaged once. */
+/**
+ * A pixel's scores depend only on which row it has in which windows: rows that meet are averaged once. Rows of which a
+ * later window has left no pixel stay. `out`, of the image's size, takes the joints.
+ */
 export function joinWindows(
   width: number,
   height: number,
   windows: readonly Window[],
   parts: readonly PixelScores[],
+  out: Int32Array = new Int32Array(width * height),
 ): JoinedWindows {
   if (windows.length === 1) return { width, height, row: parts[0].row, members: null }
-  const row = new Int32Array(width * height).fill(-1)
+  out.fill(-1)
   const members: number[][] = []
-  const met = new Map<number, number>()
-  const SHIFT = 2 ** 26
   let offset = 0
   for (const [i, window] of windows.entries()) {
-    const part = parts[i]
-    // neighbours mostly meet the same rows
-    let [lastKey, lastJoint] = [-1, -1]
+    const rows = parts[i].scores.length / parts[i].classes
+    const meetings = meetingsOf(members, rows, offset)
     for (let y = 0; y < window.height; y++)
-      for (let x = 0; x < window.width; x++) {
-        const at = (window.y + y) * width + window.x + x
-        const own = offset + part.row[y * window.width + x]
-        const key = (row[at] + 1) * SHIFT + own
-        if (key !== lastKey) {
-          let joint = met.get(key)
-          if (joint === undefined) {
-            joint = members.length
-            members.push(row[at] < 0 ? [own] : [...members[row[at]], own])
-            met.set(key, joint)
-          }
-          lastKey = key
-          lastJoint = joint
-        }
-        row[at] = lastJoint
-      }
-    offset += part.scores.length / part.classes
+      meetLine(out, (window.y + y) * width + window.x, parts[i].row, y * window.width, window.width, meetings)
+    offset += rows
   }
-  return { width, height, ...onlyMet(row, members) }
+  return { width, height, row: out, members }
 }
 
-/** Keeps the rows that some pixel still has. */
-function onlyMet(row: Int32Array, members: readonly number[][]): { row: Int32Array; members: number[][] } {
-  const renamed = new Int32Array(members.length).fill(-1)
-  const kept: number[][] = []
-  for (let i = 0; i < row.length; i++) {
-    if (renamed[row[i]] < 0) {
-      renamed[row[i]] = kept.length
-      kept.push(members[row[i]])
-    }
-    row[i] = renamed[row[i]]
+/** Which joint a joint (or −1, none) and a row of the next window become: `joints[(joint + 1) * rows + row]`, or −1. */
+type Meetings = { joints: Int32Array; rows: number; add(joint: number, row: number): number }
+
+function meetingsOf(members: number[][], rows: number, offset: number): Meetings {
+  return {
+    joints: new Int32Array((members.length + 1) * rows).fill(-1),
+    rows,
+    add: (joint, row) => members.push(joint < 0 ? [offset + row] : [...members[joint], offset + row]) - 1,
   }
-  return { row, members: kept }
+}
+
+/** Adds the rows of a line of a window, `length` from `from` on, to the joints of its pixels, from `to` on. */
+function meetLine(
+  out: Int32Array,
+  to: number,
+  row: Int32Array,
+  from: number,
+  length: number,
+  { joints, rows, add }: Meetings,
+): void {
+  for (let x = 0; x < length; x++) {
+    const before = out[to + x]
+    const own = row[from + x]
+    const key = (before + 1) * rows + own
+    if (joints[key] < 0) joints[key] = add(before, own)
+    out[to + x] = joints[key]
+  }
 }
 
 /** The mean scores of joined windows; the windows may be scored in more than one way. */

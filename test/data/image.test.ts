@@ -4,11 +4,11 @@ import { describe, expect, it } from 'vitest'
 import { configSchema } from '../../lib/config/schema.ts'
 import { randomStream } from '../../lib/core/rng.ts'
 import { augmentationOf, augmentInto } from '../../lib/data/augment.ts'
-import { decodeImage, denormalize, IMAGE_MEAN, type Image, normalize } from '../../lib/data/image.ts'
+import { decodeImage, denormalize, IMAGE_MEAN, type Image, NORMALIZED, normalize } from '../../lib/data/image.ts'
 import { decodeRgbPng, encodeRgbPng } from '../../lib/data/png.ts'
 import { OPERATIONS, randAugment } from '../../lib/data/rand-augment.ts'
 import { drawCropBox } from '../../lib/data/random-crop.ts'
-import { resizeBilinear, resizeHalfPixel } from '../../lib/data/resize.ts'
+import { resizeBilinear, resizeHalfPixel, resizeHalfPixelThrough } from '../../lib/data/resize.ts'
 import { drawScene, renderScene } from '../../lib/data/scenes/scene.ts'
 
 const noise = (width: number, height: number, seed = 0): Image => {
@@ -93,6 +93,37 @@ describe('resizing', () => {
   it('at half-pixel centres doubles as mmcv does', () => {
     const image = { width: 2, height: 1, data: Uint8Array.of(0, 0, 0, 100, 100, 100) }
     expect([...resizeHalfPixel(image, 4, 1).data].filter((_, i) => i % 3 === 0)).toEqual([0, 25, 75, 100])
+  })
+  it('at half-pixel centres is the formula, pixel by pixel, also when it normalises on its way', () => {
+    const stream = randomStream(4, 'resize')
+    const [w, h] = [7, 5]
+    const image = { width: w, height: h, data: Uint8Array.from({ length: w * h * 3 }, () => stream.int(256)) }
+    const point = (i: number, from: number, to: number) => {
+      const at = Math.min(from - 1, Math.max(0, ((i + 0.5) * from) / to - 0.5))
+      const low = Math.floor(at)
+      return [low, Math.min(from - 1, low + 1), at - low]
+    }
+    for (const [width, height] of [
+      [19, 13],
+      [7, 12],
+      [3, 2],
+      [16, 5],
+      [7, 5],
+    ]) {
+      const resized = resizeHalfPixel(image, width, height)
+      const expected = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
+        const [left, right, u] = point(Math.floor(i / 3) % width, w, width)
+        const [top, bottom, v] = point(Math.floor(i / 3 / width), h, height)
+        const of = (y: number, x: number) => image.data[(y * w + x) * 3 + (i % 3)]
+        const upper = of(top, left) * (1 - u) + of(top, right) * u
+        const lower = of(bottom, left) * (1 - u) + of(bottom, right) * u
+        return Math.floor(upper * (1 - v) + lower * v + 0.5)
+      })
+      expect(resized.data).toEqual(expected)
+      const through = new Float32Array(expected.length)
+      resizeHalfPixelThrough(NORMALIZED, image, { width, height }, through)
+      expect(through).toEqual(normalize(resized))
+    }
   })
 })
 

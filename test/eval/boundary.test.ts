@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { randomStream } from '../../lib/core/rng.ts'
-import { boundaryDistance, boundaryOf, countBoundary } from '../../lib/eval/boundary.ts'
+import { boundaryDistance, contourOf, countBoundary } from '../../lib/eval/boundary.ts'
 import { scoresOf, sumCounts } from '../../lib/eval/confusion.ts'
 
 /** The definition, word by word: pad one zero pixel, erode by 3 × 3 d times, subtract. */
@@ -39,10 +39,10 @@ test('one pass over all labels draws the same contours as erosion of each mask',
         labels[i] = blob % 4
   }
   for (const d of [1, 2, 3]) {
-    const all = boundaryOf(labels, width, height, d)
+    const contour = contourOf(labels, width, height, d)
     for (let c = 0; c < 4; c++) {
       const mask = labels.map((label) => (label === c ? 1 : 0))
-      expect(mask.map((m, i) => m * all[i])).toEqual(byErosion(mask, width, height, d))
+      expect(mask.map((m, i) => m * Number(contour[i] === c))).toEqual(byErosion(mask, width, height, d))
     }
   }
 })

@@ -1,5 +1,13 @@
 import { expect, test } from 'vitest'
-import { countImage, nanMean, scoresOf, sumCounts, trivialBaselines } from '../../lib/eval/confusion.ts'
+import { randomStream } from '../../lib/core/rng.ts'
+import {
+  type ClassCount,
+  countImage,
+  nanMean,
+  scoresOf,
+  sumCounts,
+  trivialBaselines,
+} from '../../lib/eval/confusion.ts'
 
 test('ignored pixels count nowhere, foreign ground truth counts as predicted area only', () => {
   const counts = countImage(Uint8Array.of(0, 1, 1, 2), Uint8Array.of(0, 1, 7, 255), 3)
@@ -41,4 +49,19 @@ test('whoever knows the captions has images of one class right', () => {
   const masks = [0, 1, 2].map((c) => new Uint8Array(10 * (c + 1)).fill(c))
   const images = masks.map((mask) => countImage(mask, mask, 3))
   expect(trivialBaselines(images, 3)).toMatchObject({ captionOracle: 1, majority: 0.5 / 3 })
+})
+
+test('runs of pixels count like pixel after pixel', () => {
+  const stream = randomStream(2, 'runs')
+  const classes = 5
+  for (let round = 0; round < 20; round++) {
+    const draw = () => Uint8Array.from({ length: 400 }, () => [0, 0, 0, 0, 1, 3, 6, 255][stream.int(8)])
+    const [pred, mask] = [draw(), draw()]
+    const expected = Array.from({ length: classes }, (_, c): ClassCount => {
+      const pixels = Array.from(mask.keys()).filter((i) => mask[i] !== 255)
+      const area = (has: (i: number) => boolean) => pixels.filter(has).length
+      return [c, area((i) => pred[i] === c && mask[i] === c), area((i) => pred[i] === c), area((i) => mask[i] === c)]
+    })
+    expect(countImage(pred, mask, classes)).toEqual(expected.filter(([, , predicted, label]) => predicted + label > 0))
+  }
 })
