@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { configHash } from '../config/hash.ts'
 import type { Config } from '../config/schema.ts'
-import type { EvalFinished } from '../core/events.ts'
+import type { EvalFinished, RunEvent } from '../core/events.ts'
 import { printable } from '../core/text.ts'
 import { openSegmentationSet, type SegmentationSet } from '../data/segmentation-set.ts'
 import { openTrainStream } from '../data/stream.ts'
@@ -29,6 +29,12 @@ export type TrainRun = {
   /** Kept up to date for the heartbeat and for whoever writes the last event. */
   progress: { step: number }
 }
+
+/** The numbers of a step with how often the data has been seen. */
+const withEpoch = (event: RunEvent, stepsPerEpoch: number): RunEvent =>
+  event.type === 'metric' && 'train/loss' in event.values
+    ? { ...event, values: { ...event.values, 'train/epoch': event.step / stepsPerEpoch } }
+    : event
 
 /** Puts a run together from its folder (config, backend, data, model, checkpoint), trains it and evaluates the result. */
 export async function trainRun({ run, log, signal, progress }: TrainRun): Promise<'finished' | 'stopped'> {
@@ -82,6 +88,9 @@ export async function trainRun({ run, log, signal, progress }: TrainRun): Promis
     onFault: (fault) =>
       warn(`data.${fault.kind}`, printable(`${fault.shard}${fault.key ? `: ${fault.key}` : ''}: ${fault.message}`)),
   })
+  // full batches only, where there is one (`createOrder`)
+  const batches = stream.samplesPerEpoch / config.train.batchSize
+  const stepsPerEpoch = batches < 1 ? batches : Math.floor(batches)
   try {
     const { ended } = await trainLoop({
       config,
@@ -100,7 +109,7 @@ export async function trainRun({ run, log, signal, progress }: TrainRun): Promis
         return { ...evaluation, baselines: { ...evaluation.baselines, untrained: untrained.mIoU } }
       },
       checkpoint: async (step, best, isBest) => save(step, best, isBest),
-      emit: log.emit,
+      emit: (event) => log.emit(withEpoch(event, stepsPerEpoch)),
       stopAsked: () => signal.aborted || log.fenced(),
       now: () => performance.now(),
     })

@@ -61,9 +61,9 @@ export type Comparison = {
   upTo: number | null
 }
 
-/** Which end of a metric is its best; null where neither is, as for the learning rate. */
+/** Which end of a metric is its best; null where neither is, as for the learning rate and the epoch. */
 const bestEnd = (name: string): 'min' | 'max' | null =>
-  /loss|contrastive|multiLabel|dataWait/i.test(name) ? 'min' : name.startsWith('optim/') ? null : 'max'
+  /loss|contrastive|multiLabel|dataWait/i.test(name) ? 'min' : /^optim\/|^train\/epoch$/.test(name) ? null : 'max'
 
 /**
  * What differs between runs.

@@ -103,6 +103,10 @@ describe.each((await presentBackends({ fast: true })).slice(0, 1))('a run on %s'
       const started = eventsOf(killed).flatMap((event) => (event.type === 'run.started' ? [event.resumedFrom] : []))
       expect(started, `killed after step ${moment}`).toEqual([0, N])
       expect(stepsOf(killed), `killed after step ${moment}`).toEqual(stepsOf(whole))
+      const epochs = eventsOf(whole).flatMap((event) =>
+        event.type === 'metric' ? (event.values['train/epoch'] ?? []) : [],
+      )
+      expect(epochs.at(-1), '24 batches of 8 from 48 images').toBe(4)
       const [a, b] = [whole, killed].map(lastCheckpoint)
       expect(a.step).toBe(2 * N)
       expect(b, `killed after step ${moment}`).toEqual(a)

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import type { LoggedEvent } from '../../lib/core/events.ts'
+import type { Update } from '../../lib/core/updates.ts'
 import { frameLines } from '../../lib/tui/frame.ts'
 import { KEYS, SCREENS, type Screen } from '../../lib/tui/keys.ts'
 import { lineWidth, plainText } from '../../lib/tui/lines.ts'
@@ -7,7 +9,7 @@ import { EMPTY_STATE, reduce } from '../../lib/tui/reducer.ts'
 import { visibleRows } from '../../lib/tui/rows.ts'
 import type { Scene } from '../../lib/tui/screens/scene.ts'
 import { START_VIEW, type View } from '../../lib/tui/view.ts'
-import { NOON, sweepUpdates } from './updates.ts'
+import { evaluation, NOON, sweepUpdates } from './updates.ts'
 
 const SYSTEM = {
   cores: [0.97, 0.4],
@@ -109,6 +111,21 @@ test('the question how to leave is read to its end on a narrow screen, too', () 
   const words = (size: { width: number; height: number }) =>
     frame(sceneOf(size, { dialog: { type: 'quit' } })).replace(/\s+/g, ' ')
   for (const size of SIZES) expect(words(size)).toMatch(/d detach: the runs go on, gvx watch finds them again s stop/)
+})
+
+test('charts by time begin at 0 s, whatever was measured first, and by epoch where the run says it', () => {
+  const eventsBefore = sweepUpdates()
+  const early: LoggedEvent = { ...evaluation(0, NOON - 20_000, 0.01, 'during'), t: NOON - 20_000 }
+  const first: Update[] = [{ type: 'run.events', run: 'run2', events: [early] }, ...eventsBefore]
+  const axes = (xAxis: View['xAxis'], updates: readonly Update[]) =>
+    frame(sceneOf(SIZES[3], { screen: 'run', selected: 'two-stage/seed=0', xAxis }, [...updates]))
+  expect(axes('time', first)).toMatch(/\n +0 s {2,}.* s/)
+  expect(axes('time', first)).not.toMatch(/\n +–/)
+  expect(axes('epoch', first)).not.toMatch(/epoch \d/)
+  const epoch: LoggedEvent = { type: 'metric', t: NOON + 21_000, step: 421, values: { 'train/epoch': 8.42 } }
+  expect(axes('epoch', [...first, { type: 'run.events', run: 'run2', events: [epoch] }])).toMatch(
+    /epoch 0.0 .* epoch 8.4/,
+  )
 })
 
 test('the leaderboard gives the mean over seeds and what it has to be compared with', () => {

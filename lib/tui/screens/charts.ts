@@ -122,7 +122,7 @@ function valueAt(points: readonly ChartPoint[], x: number): number | undefined {
 
 /** Points of a series along an axis. */
 function pointsOf(run: RunState, series: Series, axis: XAxis): ChartPoint[] {
-  const xOf = placeOf(run, series, axis)
+  const xOf = placeOf(run, axis)
   return bucketsOf(series).map((bucket) => {
     const point: ChartPoint = { x: xOf(bucket), y: bucketMean(bucket) }
     if (bucket.count > 1) {
@@ -133,12 +133,12 @@ function pointsOf(run: RunState, series: Series, axis: XAxis): ChartPoint[] {
   })
 }
 
-/** Where a bucket stands on the axis. Time counts from the start of the attempt; an epoch needs the run to say `train/epoch`. */
-function placeOf(run: RunState, series: Series, axis: XAxis): (bucket: Bucket) => number {
+/** Where a bucket stands on the axis. Time counts from the run's first number; an epoch needs the run to say `train/epoch`. */
+function placeOf(run: RunState, axis: XAxis): (bucket: Bucket) => number {
   if (axis === 'time') {
-    const loss = run.series['train/loss']
-    const first = (loss && firstBucket(loss)) ?? firstBucket(series)
-    return ({ time }) => time - (first?.time ?? 0)
+    let start = Infinity
+    for (const series of Object.values(run.series)) start = Math.min(start, firstBucket(series)?.time ?? Infinity)
+    return ({ time }) => time - start
   }
   const scale = axis === 'epoch' ? (epochsPerStep(run) ?? 1) : 1
   return ({ step }) => step * scale
@@ -163,7 +163,7 @@ function xRange(panels: readonly Panel[], view: View): readonly [number, number]
     const first = series && firstBucket(series)
     const last = series && lastBucket(series)
     if (!(first && last)) continue
-    const xOf = placeOf(run, series, view.xAxis)
+    const xOf = placeOf(run, view.xAxis)
     low = Math.min(low, xOf(first))
     high = Math.max(high, xOf(last))
   }
