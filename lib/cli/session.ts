@@ -10,7 +10,7 @@ import { createRecorder } from '../store/recorder.ts'
 import { fittingJobs, thisMachine, threadsEach } from '../sweep/capacity.ts'
 import { writeHandoff } from '../sweep/handoff.ts'
 import { knownRuns } from '../sweep/known.ts'
-import { type PlanEntry, planSweep } from '../sweep/plan.ts'
+import { planSweep } from '../sweep/plan.ts'
 import type { SweepPoint } from '../sweep/points.ts'
 import { prepareData } from '../sweep/prepare.ts'
 import { vanishedPoints } from '../sweep/record.ts'
@@ -130,7 +130,7 @@ export async function runSession(request: SessionRequest, context: Context): Pro
       takeRetries: () => retries.splice(0),
     })
     await display.close()
-    if (result.detached) await leave(plan, result, request, context)
+    if (result.left.length > 0) await goOnInBackground(partOf(request, new Set(result.left)), context)
     setExitCode(result, orders.exitCode(), context)
     return { ...data, result }
   } finally {
@@ -149,10 +149,14 @@ function nameVanished(
     say(`${key} is no longer in the file; ${run} is left alone (--prune stops it)`)
 }
 
-/** The screen was left with points to train: a supervisor without a screen takes over. */
-async function leave(plan: PlanEntry[], result: SweepResult, request: SessionRequest, context: Context): Promise<void> {
-  const left = plan.length - result.finished - result.failed - result.skipped - result.stopped
-  if (left > 0) await goOnInBackground(request, context)
+/** What of a session is still to be done: a point that has failed or was stopped in it is not taken up once more by whoever goes on. */
+function partOf(request: SessionRequest, keys: ReadonlySet<string>): SessionRequest {
+  const isLeft = request.points.map(({ key }) => keys.has(key))
+  return {
+    ...request,
+    points: request.points.filter((_, i) => isLeft[i]),
+    runs: request.runs?.filter((_, i) => isLeft[i]),
+  }
 }
 
 async function goOnInBackground(request: SessionRequest, { home, argv, say }: Context): Promise<void> {
@@ -165,13 +169,16 @@ async function goOnInBackground(request: SessionRequest, { home, argv, say }: Co
 }
 
 function setExitCode(
-  { failed, stopped, stoppedEarly }: SweepResult,
+  { failed, failedRuns, stopped, stoppedEarly }: SweepResult,
   interrupted: 0 | 130 | 143,
   context: Context,
 ): void {
   if (failed > 0) {
     context.setExit(EXIT.failedRuns)
-    context.say(`${plural(failed, 'point')} failed: gvx logs RUN shows why, --retry failed tries again`)
+    const some = failedRuns.slice(0, 5).join(', ') + (failedRuns.length > 5 ? ', …' : '')
+    context.say(
+      `${plural(failed, 'point')} failed (${some}): gvx logs ${failedRuns[0]} shows why, --retry failed tries again`,
+    )
   }
   if (stopped > stoppedEarly)
     context.say(`${plural(stopped - stoppedEarly, 'point')} stopped: the same command goes on with what is left`)

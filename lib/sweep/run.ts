@@ -59,6 +59,10 @@ export type SweepResult = Record<Ending, number> & {
   stoppedEarly: number
   /** The runs that stand for the points, `run12`, whichever sweep made them. */
   runs: string[]
+  /** Those of them that failed. */
+  failedRuns: string[]
+  /** Keys of the points that had not ended when the sweep was detached. */
+  left: string[]
 }
 
 /**
@@ -93,7 +97,11 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
 
   while (queue.length > 0 || tasks.length > 0) {
     obey(order())
-    if ((urged as Order) === 'detach') return { ...count(), stoppedEarly, detached: true, runs: runsOf(points) }
+    if ((urged as Order) === 'detach') {
+      // what has ended by now is not left for whoever goes on
+      for (const task of [...tasks]) if (refreshTask(task, observe)) await settle(task)
+      return resultOf({ detached: true })
+    }
     wishes = [...wishes, ...(options.takeRetries?.() ?? [])].filter((run) => !requeue(run))
     while (queue.length > 0 && tasks.length < jobs) await begin(queue.shift()!)
     const all = polls++ % LOOKS_A_READ === 0 || urged !== 'go'
@@ -101,7 +109,7 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
     if (tasks.length > 0) await sleep(pollMs)
   }
   observe({ type: 'session.done', ...count() })
-  return { ...count(), stoppedEarly, detached: false, runs: runsOf(points) }
+  return resultOf({ detached: false })
 
   function obey(wish: Order): void {
     if (wish === 'go' || wish === urged || urged === 'cancel') return
@@ -219,6 +227,12 @@ export async function runSweep(options: SweepOptions): Promise<SweepResult> {
       observe({ type: 'run.status', run, status: 'queued', reason: 'waits for a worker' })
     }
     return true
+  }
+
+  function resultOf({ detached }: { detached: boolean }): SweepResult {
+    const failed = points.filter(({ key }) => endings.get(key) === 'failed')
+    const left = points.filter(({ key }) => !endings.has(key)).map(({ key }) => key)
+    return { ...count(), stoppedEarly, detached, runs: runsOf(points), failedRuns: runsOf(failed), left }
   }
 
   function count(): Record<Ending, number> {

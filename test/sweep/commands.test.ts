@@ -41,7 +41,7 @@ test('a sweep with points that failed ends with 3 and says how to go on', async 
   await sweep(home, file, { launcher: inlineWorkers({ fails: (seed) => seed === 1 }) }).result
   const { code, stderr } = await gvx(['sweep', file], { home })
   expect(code).toBe(3)
-  expect(stderr).toMatch(/2 points failed: .*--retry failed/)
+  expect(stderr).toMatch(/2 points failed \(run2, run4\): gvx logs run2 .*--retry failed/)
 })
 
 test.each([

@@ -25,6 +25,8 @@ test('a sweep trains every point once, and the second time skips them all', asyn
     stoppedEarly: 0,
     detached: false,
     runs: ['run1', 'run2', 'run3', 'run4'],
+    failedRuns: [],
+    left: [],
   })
   expect(first.updates.at(-1)).toMatchObject({ type: 'session.done', finished: 4 })
   const second = sweep(home, file)
@@ -209,6 +211,24 @@ test('detach leaves the workers running, and the next sweep finds them', async (
     expect(states(home).map(({ attempts }) => attempts)).toEqual([1, 1, 1, 1])
   } finally {
     delete process.env.GVX_FAKE_MS
+  }
+})
+
+test('after a detach the points that have failed are not among those that are left', async () => {
+  const { home, file } = sweepFolder()
+  Object.assign(process.env, { GVX_FAKE_MS: '30', GVX_FAKE_FAIL: '0' })
+  try {
+    let order: Order = 'go'
+    const { result } = sweep(home, file, { jobs: 4, order: () => order })
+    await until(() => states(home).filter(({ status }) => status === 'failed').length === 2)
+    await until(() => states(home).length === 4)
+    order = 'detach'
+    const { failed, failedRuns, left } = await result
+    expect(left).toEqual(['one/seed=1', 'two/seed=1'])
+    expect([failed, failedRuns]).toEqual([2, ['run1', 'run3']])
+  } finally {
+    delete process.env.GVX_FAKE_MS
+    delete process.env.GVX_FAKE_FAIL
   }
 })
 
