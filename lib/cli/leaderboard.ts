@@ -1,4 +1,5 @@
 import { EXIT } from '../core/errors.ts'
+import { plural, printable } from '../core/text.ts'
 import { type LeaderboardGroup, type LeaderboardRow, leaderboard } from '../store/leaderboard.ts'
 import { checkAssertion } from './assertion.ts'
 import { type Cell, type Column, defineCommand, type Out } from './command.ts'
@@ -32,11 +33,12 @@ export default defineCommand<Args, Board>({
         describe: "Exit 5 unless it holds: 'voc.mIoU >= 0.4' for the best, 'two-stage > one-stage' for means",
       }),
   async run(args, { store, setExit, say }) {
-    const groups = leaderboard(await store(), args)
+    const opened = await store()
+    const groups = leaderboard(opened, args)
     if (args.reference) for (const group of groups) group.rows.push(...paperRows(group.dataset, args.metric))
     if (groups.length === 0) {
       setExit(EXIT.nothingFound)
-      say('no run has a final evaluation yet: gvx runs lists the runs, gvx watch shows those that run.')
+      say(nothingThere(args, leaderboard(opened, { metric: args.metric })))
     }
     for (const text of args.assert ?? []) {
       const failure = checkAssertion(text, groups, args.metric)
@@ -71,6 +73,19 @@ export default defineCommand<Args, Board>({
     if (groups.length > 1) out.say('tables of different protocols do not compare.')
   },
 })
+
+/** Why there is no row, where `all` are the groups without the filters. */
+function nothingThere({ dataset, sweep, runs }: Args, all: readonly LeaderboardGroup[]): string {
+  if (all.length === 0)
+    return 'no run has a final evaluation yet: gvx runs lists the runs, gvx watch shows those that run.'
+  const names = [...new Set(all.map((group) => group.dataset))].join(', ')
+  const asked = [
+    ...(dataset === undefined ? [] : [`on the dataset ${printable(dataset)}`]),
+    ...(sweep === undefined ? [] : [`of the sweep ${printable(sweep)}`]),
+    ...(runs === undefined ? [] : [`of ${plural(runs.length, 'run')} asked for`]),
+  ]
+  return `no final evaluation ${asked.join(' ')}: there are some on ${names}, gvx leaderboard shows them.`
+}
 
 const columnsOf = (metric: string, rows: readonly LeaderboardRow[]): Column[] => [
   { name: 'rank', align: 'right', weight: 8, format: (v) => (v === null ? '' : String(v)) },

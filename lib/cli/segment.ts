@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { basename, extname, join } from 'node:path'
+import { basename, extname, join, resolve } from 'node:path'
 import { messageOf, UserError } from '../core/errors.ts'
 import { printable } from '../core/text.ts'
 import { decodeImage } from '../data/image.ts'
@@ -52,6 +52,7 @@ export default defineCommand<Args, { run: string; images: Shown[] }>({
       .option('out', { alias: 'o', type: 'string', describe: 'Folder for the pictures and label maps' })
       .option('weights', { choices: ['best', 'last'] as const, describe: 'Which checkpoint (the run says: best)' }),
   async run(args, context) {
+    if (args.out !== undefined) refuseOverwriting(args.images, args.out)
     const model = await loadModelOfRun(args.run, args.set, args.weights, context)
     const { classNames, background } = await classesOf(args.classes, model, context)
     const segmenter = await openSegmenter(model.params, model.config, classNames, background)
@@ -63,18 +64,16 @@ export default defineCommand<Args, { run: string; images: Shown[] }>({
       context.signal.throwIfAborted()
       const image = await readImage(file)
       const picture = await pictureOf(segmenter, segmenter.options.shortSide, image, classNames)
-      const name = basename(file, extname(file))
-      const write = (suffix: string, bytes: Uint8Array): string | null => {
-        if (args.out === undefined) return null
-        const path = join(args.out, `${name}${suffix}.png`)
-        writeFileSync(path, bytes)
-        return path
+      const files = args.out === undefined ? null : filesOf(file, args.out)
+      const write = (what: 'picture' | 'labels', bytes: Uint8Array): string | null => {
+        if (files !== null) writeFileSync(files[what], bytes)
+        return files?.[what] ?? null
       }
       const drawn = drawPicture(picture)
       images.push({
         image: file,
-        picture: write('', encodePng(drawn)),
-        labels: write('-labels', encodeMaskPng(picture.labels, image.width, image.height)),
+        picture: write('picture', encodePng(drawn)),
+        labels: write('labels', encodeMaskPng(picture.labels, image.width, image.height)),
         classes: sharesOf(picture.labels, classNames),
         lines: mode === 'none' ? [] : await linesOf(mode, columns, drawn, picture),
       })
@@ -98,6 +97,27 @@ export default defineCommand<Args, { run: string; images: Shown[] }>({
     })
   },
 })
+
+/** Where the picture and the label map of an image go. */
+function filesOf(image: string, out: string): { picture: string; labels: string } {
+  const name = basename(image, extname(image))
+  return { picture: join(out, `${name}.png`), labels: join(out, `${name}-labels.png`) }
+}
+
+/** @throws UserError where an output would be written over an input, or over the output of another image */
+function refuseOverwriting(images: readonly string[], out: string): void {
+  const taken = new Map(images.map((image) => [resolve(image), image]))
+  for (const image of new Set(images))
+    for (const file of Object.values(filesOf(image, out))) {
+      const other = taken.get(resolve(file))
+      if (other !== undefined)
+        throw new UserError(
+          `--out ${printable(out)}: what is made of ${printable(image)} would be written over ${other === image ? 'it' : `${printable(other)} or what is made of it`}.`,
+          { hint: 'another folder, or images whose names differ' },
+        )
+      taken.set(resolve(file), image)
+    }
+}
 
 /** Where pixels are shown, the whole picture; as half blocks the labels over the image, all that can be made out. */
 function linesOf(

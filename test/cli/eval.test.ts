@@ -203,6 +203,26 @@ test('images are segmented into named classes, with a picture and a label map', 
   await expect(segmentCommand.run({ ...args, classes: ' , ' } as never, context)).rejects.toThrow(/1 to 255 names/)
 })
 
+test('no picture is written over an image, or over the picture of another', async () => {
+  const folders = ['a', 'b'].map((name) => join(home, 'photos', name))
+  for (const folder of folders) {
+    mkdirSync(folder, { recursive: true })
+    for (const name of ['cat.png', 'cat-labels.png']) writeFileSync(join(folder, name), 'an image')
+  }
+  const [a, b] = folders
+  for (const [images, out] of [
+    [[join(a, 'cat.png')], a],
+    [[join(a, 'cat.png'), join(b, 'cat.png')], join(home, 'out')],
+    [[join(a, 'cat.png'), join(a, 'cat-labels.png')], join(home, 'out')],
+    [[join(b, 'cat.png'), join(a, 'cat-labels.png')], a],
+  ] as const)
+    await expect(segmentCommand.run({ images, run: '@last', out, set: [] } as never, context)).rejects.toThrow(
+      /would be written over/,
+    )
+  expect(readFileSync(join(a, 'cat.png'), 'utf8')).toBe('an image')
+  expect(existsSync(join(home, 'out'))).toBe(false)
+})
+
 test('curves are drawn as SVG and PNG; a metric nobody measured is an error that lists those there are', async () => {
   const plot = (rest: Record<string, unknown>) =>
     plotCommand.run({ runs: ['run1'], metric: 'train/loss', ...rest } as never, context)

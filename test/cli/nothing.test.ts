@@ -49,3 +49,22 @@ describe.each([
     expect(columns).toBeGreaterThan(2)
   })
 })
+
+describe('gvx leaderboard', () => {
+  const said = async (context: Context, args: object) => {
+    const lines: string[] = []
+    const { default: command } = (await COMMANDS.find((entry) => nameOf(entry) === 'leaderboard')!.load()) as {
+      default: AnyCommand
+    }
+    await command.run({ metric: 'mIoU', ...args } as never, { ...context, say: (text) => void lines.push(text) })
+    return lines
+  }
+
+  test('says whether nothing is there or nothing was asked for that is there', async () => {
+    expect((await said(empty, {}))[0]).toMatch(/^no run has a final evaluation yet/)
+    expect((await said(empty, { sweep: 'stages' }))[0]).toMatch(/^no run has a final evaluation yet/)
+    expect((await said(full, { sweep: 'nowhere' }))[0]).toMatch(/^no final evaluation of the sweep nowhere: .* on voc/)
+    expect((await said(full, { dataset: 'none' }))[0]).toMatch(/^no final evaluation on the dataset none: /)
+    expect(await said(full, {})).toEqual([])
+  })
+})
