@@ -86,13 +86,20 @@ function enlargeMap<T extends Int32Array | Uint8Array>(map: T, width: number, he
   return out
 }
 
-/** Writes each class on its region, at the pixel of the class that lies nearest to the centre of its pixels. */
+/** Shares of the image that a region has at least to be named: the largest of its class, and any other. */
+const NAMED = { largest: 0.005, other: 0.03 }
+
+/** Writes its class on each large region, where it is widest. */
 function nameRegions(canvas: Canvas, labels: Uint8Array, classNames: readonly string[], colours: readonly Rgb[]): void {
-  for (const [c, name] of classNames.entries()) {
-    const place = middleOf(labels, canvas.width, c)
-    if (place === null || place.area < labels.length / 200) continue
-    const x = Math.max(2, Math.min(place.x - textWidth(name) / 2, canvas.width - textWidth(name) - 2))
-    tag(canvas, name, Math.round(x), Math.round(place.y - textHeight() / 2), colours[c])
+  const met = new Set<number>()
+  for (const { label, area, x, y } of regionsOf(labels, canvas.width)) {
+    const isLarge = area >= labels.length * (met.has(label) ? NAMED.other : NAMED.largest)
+    met.add(label)
+    const name = classNames[label]
+    if (!isLarge || name === undefined) continue
+    const inside = (at: number, size: number, room: number) =>
+      Math.round(Math.max(2, Math.min(at - size / 2, room - size - 2)))
+    tag(canvas, name, inside(x, textWidth(name), canvas.width), inside(y, textHeight(), canvas.height), colours[label])
   }
 }
 
@@ -105,28 +112,48 @@ function tag(canvas: Canvas, text: string, x: number, y: number, colour: Rgb): v
   write(canvas, text, x, y, 0.3 * r + 0.6 * g + 0.1 * b > 120 ? BLACK : WHITE)
 }
 
-function middleOf(labels: Uint8Array, width: number, c: number): { x: number; y: number; area: number } | null {
-  let [sumX, sumY, area] = [0, 0, 0]
-  for (let i = 0; i < labels.length; i++) {
-    if (labels[i] !== c) continue
-    sumX += i % width
-    sumY += Math.floor(i / width)
-    area++
-  }
-  if (area === 0) return null
-  const [cx, cy] = [sumX / area, sumY / area]
-  let best = { x: 0, y: 0, area }
-  let nearest = Number.POSITIVE_INFINITY
-  for (let i = 0; i < labels.length; i++) {
-    if (labels[i] !== c) continue
-    const [x, y] = [i % width, Math.floor(i / width)]
-    const distance = (x - cx) * (x - cx) + (y - cy) * (y - cy)
-    if (distance < nearest) {
-      nearest = distance
-      best = { x, y, area }
+/** A connected region of one label, and its pixel that lies farthest from any other region and from the outside. */
+type Region = { label: number; area: number; x: number; y: number }
+
+/** The connected regions of a label map (neighbours share a side), the largest first. */
+export function regionsOf(labels: Uint8Array, width: number): Region[] {
+  const depth = depthOf(labels, width)
+  const seen = new Uint8Array(labels.length)
+  const stack = new Int32Array(labels.length)
+  const regions: Region[] = []
+  for (let first = 0; first < labels.length; first++) {
+    if (seen[first]) continue
+    let [size, area, deepest] = [1, 0, first]
+    stack[0] = first
+    seen[first] = 1
+    while (size > 0) {
+      const i = stack[--size]
+      area++
+      if (depth[i] > depth[deepest]) deepest = i
+      const x = i % width
+      for (const next of [x > 0 ? i - 1 : -1, x < width - 1 ? i + 1 : -1, i - width, i + width]) {
+        if (next < 0 || next >= labels.length || seen[next] || labels[next] !== labels[i]) continue
+        seen[next] = 1
+        stack[size++] = next
+      }
     }
+    regions.push({ label: labels[first], area, x: deepest % width, y: Math.floor(deepest / width) })
   }
-  return best
+  return regions.sort((a, b) => b.area - a.area)
+}
+
+/** Steps over sides from each pixel to the nearest of another label or to the outside. */
+function depthOf(labels: Uint8Array, width: number): Int32Array {
+  const depth = new Int32Array(labels.length)
+  const through = (i: number, next: number, isOutside: boolean) =>
+    isOutside || labels[next] !== labels[i] ? 1 : depth[next] + 1
+  for (let i = 0; i < labels.length; i++)
+    depth[i] = Math.min(through(i, i - 1, i % width === 0), through(i, i - width, i < width))
+  for (let i = labels.length - 1; i >= 0; i--) {
+    const right = through(i, i + 1, i % width === width - 1)
+    depth[i] = Math.min(depth[i], right, through(i, i + width, i + width >= labels.length))
+  }
+  return depth
 }
 
 function captioned(canvas: Canvas, caption: string): Canvas {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { decodeImage } from '../../lib/data/image.ts'
-import { blank, encodePng, write } from '../../lib/eval/canvas.ts'
+import { blank, encodePng, textHeight, write } from '../../lib/eval/canvas.ts'
 import { hasInk } from '../../lib/eval/font.ts'
 import { classColours, colourOf } from '../../lib/eval/palette.ts'
-import { drawPicture, filmStrip, paintRegions } from '../../lib/eval/picture.ts'
+import { drawPicture, filmStrip, paintRegions, regionsOf } from '../../lib/eval/picture.ts'
 
 const [width, height] = [32, 24]
 const image = blank(width, height, [100, 100, 100])
@@ -50,4 +50,46 @@ test('text is drawn, what does not fit is cut', () => {
 test('a film strip is as high as its moments', () => {
   const strip = filmStrip([1, 2, 3].map((step) => ({ caption: `step ${step}`, canvas: image })))
   expect(strip.height).toBeGreaterThan(3 * height)
+})
+
+test('regions are found by their sides, the largest first, each with the place where it is widest', () => {
+  const rows = [
+    '1110000000', //
+    '1110000000',
+    '1110000000',
+    '0001000000',
+    '0000000022',
+    '0000000022',
+  ]
+  const labels = Uint8Array.from(rows.join(''), Number)
+  const regions = regionsOf(labels, 10)
+  expect(regions.map(({ label, area }) => [label, area])).toEqual([
+    [0, 60 - 9 - 1 - 4],
+    [1, 9],
+    [2, 4],
+    [1, 1],
+  ])
+  expect(regions[1]).toMatchObject({ x: 1, y: 1 })
+  for (const { label, x, y } of regions) expect(labels[10 * y + x]).toBe(label)
+})
+
+test('a class is named on its largest region, also where the middle of the class lies elsewhere', () => {
+  const size = 200
+  const flat = blank(size, size, [100, 100, 100])
+  // cat: the lower third, and a speck of 1 % in the middle of what is left
+  const labels = Uint8Array.from({ length: size * size }, (_, i) => {
+    const [x, y] = [i % size, Math.floor(i / size)]
+    return y > 140 || (Math.abs(x - 100) < 10 && Math.abs(y - 110) < 10) ? 1 : 0
+  })
+  const drawn = drawPicture({ ...picture, image: flat, stages: [], labels, mask: null })
+  const plain = paintRegions(flat, labels, (c) => picture.colours[c])
+  const [left, top] = [size + 8, textHeight() + 2] // the second panel, below its caption
+  const isWritten = (y: number) =>
+    Array.from({ length: size }, (_, x) => x).some((x) => {
+      const at = 3 * ((top + y) * drawn.width + left + x)
+      return [0, 1, 2].some((c) => drawn.data[at + c] !== plain.data[3 * (y * size + x) + c])
+    })
+  const lines = Array.from({ length: size }, (_, y) => y).filter(isWritten)
+  expect(lines.filter((y) => y > 95 && y < 125)).toEqual([])
+  expect(lines.some((y) => y > 145)).toBe(true)
 })
