@@ -2,6 +2,8 @@ import { readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { COMMANDS, nameOf } from './commands.ts'
 
+const LISTS_OF_FIELDS: ReadonlySet<string> = new Set(['--cols', '--sort'])
+
 /** What may stand at the place of the last of `words` (without `gvx`): commands, options, run names, config keys, experiments. */
 export async function completions(words: readonly string[]): Promise<string[]> {
   const last = words.at(-1) ?? ''
@@ -14,8 +16,9 @@ export async function completions(words: readonly string[]): Promise<string[]> {
     const { configKeys } = await import('../config/keys.ts')
     return matching([...configKeys.keys()].map((key) => `${key}=`))
   }
+  if (LISTS_OF_FIELDS.has(before)) return matching(await fieldsAfter(last))
   if (last.startsWith('-')) return matching(await optionsOf(entry))
-  if (/[<[]runs?\b/.test(entry.usage)) return matching(['@last', '@best', ...runNames()])
+  if (/[<[]runs?\b/.test(entry.usage)) return matching(['@last', '@best', ...runNames(homeOf(words))])
   if (/[<[](?:file|config)\b/.test(entry.usage)) {
     const { experimentsFolder } = await import('../config/load.ts')
     return matching(yamlFiles(experimentsFolder(), ''))
@@ -32,9 +35,25 @@ async function optionsOf(entry: (typeof COMMANDS)[number]): Promise<string[]> {
   return [...new Set([...own, ...formats, 'home', 'help'])].map((name) => `--${name}`)
 }
 
-function runNames(): string[] {
+/** Fields of runs behind what stands of a list already: `status,+model.` */
+async function fieldsAfter(last: string): Promise<string[]> {
+  const [{ configKeys }, { COLUMN_NAMES }] = await Promise.all([
+    import('../config/keys.ts'),
+    import('../store/fields.ts'),
+  ])
+  const written = /^(.*,)?[+-]?/.exec(last)![0]
+  return [...COLUMN_NAMES, ...configKeys.keys()].map((name) => `${written}${name}`)
+}
+
+function homeOf(words: readonly string[]): string {
+  const at = words.indexOf('--home')
+  const named = at < 0 ? words.find((word) => word.startsWith('--home='))?.slice('--home='.length) : words[at + 1]
+  return resolve(named || process.env.GVX_HOME || '.')
+}
+
+function runNames(home: string): string[] {
   try {
-    return readdirSync(join(resolve(process.env.GVX_HOME || '.'), 'runs')).filter((name) => /^run\d+$/.test(name))
+    return readdirSync(join(home, 'runs')).filter((name) => /^run\d+$/.test(name))
   } catch {
     return []
   }

@@ -26,7 +26,7 @@ export function drawCurves(curves: readonly Curve[], title: string, out: Out): v
       dash: i,
       points: curve.steps.map((x, k) => ({ x, y: curve.values[k] })),
     })),
-    { width, height: 10 },
+    { width, height: 10, formatX: String },
   )
   for (const line of lines) out.line(plainText(line))
   out.line(

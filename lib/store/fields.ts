@@ -45,6 +45,9 @@ const COLUMNS: Record<string, Omit<Field, 'name' | 'values'>> = {
   tags: { sql: "(SELECT group_concat(tag, ' ') FROM tags t WHERE t.run = r.id)", text: true },
 }
 
+/** What is known of every run, whatever it measures. */
+export const COLUMN_NAMES: readonly string[] = Object.keys(COLUMNS)
+
 /**
  * The field of a name: a column of runs, a config key (`model.stages`), a result (`voc.mIoU`: of the final evaluation, or the best during
  * training while there is none) or a metric (`train/loss` or `train.loss`: the last value; `train/loss:min`, `:max`, `:first`, `:last`).

@@ -2,6 +2,8 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { afterAll, describe, expect, test } from 'vitest'
+import type { Out } from '../../lib/cli/command.ts'
+import { drawCurves } from '../../lib/cli/loss-chart.ts'
 import { emptyHome, stagesHome } from '../store/home.ts'
 import { gvx } from './gvx.ts'
 
@@ -249,6 +251,13 @@ describe('one sentence and the documented exit code', SLOW, () => {
   })
 })
 
+test('steps under a curve are whole numbers', () => {
+  const lines: string[] = []
+  const out = { width: 60, line: (text: string) => lines.push(text), bold: String, dim: String } as unknown as Out
+  drawCurves([{ run: 'run1', steps: [10, 800], values: [1, 2] }], 'train/loss', out)
+  expect(lines.join('\n')).toMatch(/\n +10 +800\n/)
+})
+
 test('help, version and completion need no home', SLOW, async () => {
   const help = await gvx(['--help'])
   expect(help).toMatchObject({ code: 0, stderr: '' })
@@ -262,6 +271,9 @@ test('help, version and completion need no home', SLOW, async () => {
   expect(await complete('show', 'run')).toEqual(['run1', 'run2', 'run3', 'run4', 'run5', 'run6'])
   expect(await complete('train', 'x.yaml', '--set', 'model.assignment.m')).toEqual(['model.assignment.mode='])
   expect(await complete('runs', '--wh')).toEqual(['--where'])
+  expect(await complete('show', '--home', emptyHome(), 'run')).toEqual([''])
+  expect(await complete('runs', '--cols', 'status,+model.assignment.m')).toEqual(['status,+model.assignment.mode'])
+  expect(await complete('runs', '--sort', '-crea')).toEqual(['-created'])
   expect(await complete('sweep', 'ablations/st')).toEqual(['ablations/stages.yaml'])
   expect((await gvx(['completion', 'zsh'])).stdout).toContain('compdef _gvx gvx')
 })
