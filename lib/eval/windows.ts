@@ -80,12 +80,18 @@ function meetLine(
   length: number,
   { joints, rows, add }: Meetings,
 ): void {
+  // neighbours mostly meet the same rows
+  let [before, own, joint] = [-2, -1, -1]
   for (let x = 0; x < length; x++) {
-    const before = out[to + x]
-    const own = row[from + x]
-    const key = (before + 1) * rows + own
-    if (joints[key] < 0) joints[key] = add(before, own)
-    out[to + x] = joints[key]
+    const [nextBefore, nextOwn] = [out[to + x], row[from + x]]
+    if (nextBefore !== before || nextOwn !== own) {
+      before = nextBefore
+      own = nextOwn
+      const key = (before + 1) * rows + own
+      if (joints[key] < 0) joints[key] = add(before, own)
+      joint = joints[key]
+    }
+    out[to + x] = joint
   }
 }
 
