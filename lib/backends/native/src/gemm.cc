@@ -31,7 +31,12 @@ Gemm slice_of(const Gemm& g, size_t k0, size_t k1) {
   Gemm slice = g;
   slice.K = k1 - k0;
   slice.A += static_cast<ptrdiff_t>(k0) * g.a_col;
-  slice.B += static_cast<ptrdiff_t>(k0) * g.b_row;
+  if (g.packed) {
+    slice.packed += k0 * kernels().nr;
+    slice.packed_rows = g.packed_rows ? g.packed_rows : g.K;
+  } else {
+    slice.B += static_cast<ptrdiff_t>(k0) * g.b_row;
+  }
   return slice;
 }
 

@@ -268,6 +268,7 @@ GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0
   const size_t blocks = std::max<size_t>(1, (g.K + DEPTH - 1) / DEPTH), depth_of_block = (g.K + blocks - 1) / blocks;
   const size_t panels_of_block = std::max<size_t>(1, L2_FLOATS / (NR * std::max<size_t>(1, depth_of_block)));
   const bool rest = has_rest(g.epilogue);
+  const size_t panel_floats = NR * (packed == g.packed && g.packed_rows ? g.packed_rows : g.K);
   const ptrdiff_t bs = packed ? static_cast<ptrdiff_t>(NR) : g.b_row;
   const bool rows_in_place = g.a_col == 1 && (g.a_row % 1024 != 0 || rows_total < 8);
   const bool columns_in_place = g.a_row == 1 && g.a_col > 1 && g.a_col <= NEAR;
@@ -290,7 +291,7 @@ GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0
           s1 = std::min(q1, s0 + FINISHED_TOGETHER);
           for (size_t q = s0; q < s1; q++) {
             const size_t n0 = q * NR, n = std::min(NR, g.N - n0);
-            const float* b = packed ? packed + q * NR * g.K + k0 * NR : g.B + static_cast<ptrdiff_t>(k0) * g.b_row + static_cast<ptrdiff_t>(q * NR);
+            const float* b = packed ? packed + q * panel_floats + k0 * NR : g.B + static_cast<ptrdiff_t>(k0) * g.b_row + static_cast<ptrdiff_t>(q * NR);
             const ptrdiff_t at = static_cast<ptrdiff_t>(r0) * g.ldc + static_cast<ptrdiff_t>(n0);
             Place to{g.C + at, g.ldc, accumulate};
             if (last && g.epilogue.bias) to.bias = g.epilogue.bias + n0;

@@ -31,6 +31,7 @@ struct Gemm {
   const float* B = nullptr;
   ptrdiff_t b_row = 0, b_col = 0;
   const float* packed = nullptr;  // B as pack_b leaves it, if somebody has done that before
+  size_t packed_rows = 0;         // of the panels in `packed`, when that are more than K
   float* C = nullptr;
   ptrdiff_t ldc = 0;
   bool accumulate = false;
