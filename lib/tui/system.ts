@@ -71,8 +71,9 @@ function readMemory(): { used: number; total: number } {
 
 function readDisk(path: string): SystemState['disk'] {
   try {
-    const { bavail, blocks, bsize } = statfsSync(path)
-    return { path, free: bavail * bsize, total: blocks * bsize }
+    const { bavail, bfree, blocks, bsize } = statfsSync(path)
+    // as df has it: what is kept for root is neither used nor free
+    return { path, free: bavail * bsize, total: (blocks - bfree + bavail) * bsize }
   } catch {
     // a folder that is gone has no disk to speak of
     return null
