@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../lib/config/load.ts'
+import { median } from '../lib/core/statistics.ts'
 import { openSegmentationSet, type SegmentationSet } from '../lib/data/segmentation-set.ts'
 import { batchSizeFor, encodeBatch, type Pixels } from '../lib/eval/encode.ts'
 import { chunkSize, evaluateSegmentation, spread } from '../lib/eval/evaluate.ts'
@@ -144,7 +145,6 @@ for (let from = 0; from < total; from += ofRound) {
   )
 }
 
-const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]
 const result = {
   images: total,
   windows,

@@ -99,32 +99,14 @@ function createFilter(size: number, outSize: number): Filter {
 
 /**
  * mmcv's `imresize` (OpenCV's bilinear): samples at half-pixel centres without a wider filter when shrinking, the
- * border repeated. Within 1 of OpenCV, whose 8-bit path rounds its weights.
+ * border repeated. Within 1 of OpenCV, whose 8-bit path rounds its weights. Each value, 0 to 255, is looked up in the table
+ * of its channel on its way to `out`, [height, width, 3].
  */
-export function resizeHalfPixel(image: Image, width: number, height: number): Image {
-  if (width === image.width && height === image.height) return image
-  const data = new Uint8Array(width * height * 3)
-  stretchRows(image, { width, height }, (between, y) => blendRow(between, data, y * width * 3))
-  return { data, width, height }
-}
-
-/** The same with each value looked up in the table of its channel on its way to `out`, [height, width, 3]. */
-export function resizeHalfPixelThrough(
-  [red, green, blue]: readonly Float32Array[],
-  image: Image,
-  size: { width: number; height: number },
-  out: Float32Array,
-): void {
-  stretchRows(image, size, (between, y) => lookUpRow(between, red, green, blue, out, y * size.width * 3))
-}
-
-/** A row of the result lies `v` below the first of two stretched rows, which begin at `upper` and `lower`. */
-type Between = { rows: Float64Array; stride: number; upper: number; lower: number; v: number }
-
-function stretchRows(
+export function resizeHalfPixel(
   image: Image,
   { width, height }: { width: number; height: number },
-  visit: (between: Between, y: number) => void,
+  [red, green, blue]: readonly Float32Array[],
+  out: Float32Array,
 ): void {
   const columns = samplePoints(image.width, width)
   const { low, high, part } = samplePoints(image.height, height)
@@ -138,8 +120,14 @@ function stretchRows(
     held[y % 2] = y
     return at
   }
-  for (let y = 0; y < height; y++) visit({ rows, stride, upper: hold(low[y]), lower: hold(high[y]), v: part[y] }, y)
+  for (let y = 0; y < height; y++) {
+    const between = { rows, stride, upper: hold(low[y]), lower: hold(high[y]), v: part[y] }
+    lookUpRow(between, red, green, blue, out, y * stride)
+  }
 }
+
+/** A row of the result lies `v` below the first of two stretched rows, which begin at `upper` and `lower`. */
+type Between = { rows: Float64Array; stride: number; upper: number; lower: number; v: number }
 
 // The loops over pixels are functions of what they touch: in closures they take twice the time.
 
@@ -159,11 +147,6 @@ function stretchRow(
     out[at + 1] = data[left + 1] * v + data[right + 1] * u
     out[at + 2] = data[left + 2] * v + data[right + 2] * u
   }
-}
-
-function blendRow({ rows, stride, upper, lower, v }: Between, out: Uint8Array, from: number): void {
-  const u = 1 - v
-  for (let i = 0; i < stride; i++) out[from + i] = (rows[upper + i] * u + rows[lower + i] * v + 0.5) | 0
 }
 
 function lookUpRow(

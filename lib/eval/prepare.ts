@@ -1,5 +1,5 @@
 import { type Image, NORMALIZED } from '../data/image.ts'
-import { resizeHalfPixelThrough } from '../data/resize.ts'
+import { resizeHalfPixel } from '../data/resize.ts'
 import type { Pixels } from './encode.ts'
 import { resizedSize } from './protocol.ts'
 
@@ -9,6 +9,6 @@ export function prepareImage(image: Image, shortSide: number, memory?: ArrayBuff
   const values = size.width * size.height * 3
   const bytes = values * Float32Array.BYTES_PER_ELEMENT
   const data = memory && memory.byteLength >= bytes ? new Float32Array(memory, 0, values) : new Float32Array(values)
-  resizeHalfPixelThrough(NORMALIZED, image, size, data)
+  resizeHalfPixel(image, size, NORMALIZED, data)
   return { ...size, data }
 }

@@ -268,7 +268,7 @@ GVX_TARGET static void gemm_packed(const Gemm& g, const float* packed, size_t m0
   const size_t blocks = std::max<size_t>(1, (g.K + DEPTH - 1) / DEPTH), depth_of_block = (g.K + blocks - 1) / blocks;
   const size_t panels_of_block = std::max<size_t>(1, L2_FLOATS / (NR * std::max<size_t>(1, depth_of_block)));
   const bool rest = has_rest(g.epilogue);
-  const size_t panel_floats = NR * (packed == g.packed && g.packed_rows ? g.packed_rows : g.K);
+  const size_t panel_floats = NR * (g.packed_rows ? g.packed_rows : g.K);
   const ptrdiff_t bs = packed ? static_cast<ptrdiff_t>(NR) : g.b_row;
   const bool rows_in_place = g.a_col == 1 && (g.a_row % 1024 != 0 || rows_total < 8);
   const bool columns_in_place = g.a_row == 1 && g.a_col > 1 && g.a_col <= NEAR;
