@@ -12,6 +12,8 @@ flags=(-std=c++17 -O1 -g -fno-omit-frame-pointer -fopenmp-simd -ffp-contract=fas
 
 "$compiler" "${flags[@]}" -fsanitize=address,undefined -fno-sanitize-recover=all "${sources[@]}" -o "$out/address"
 "$compiler" "${flags[@]}" -fsanitize=thread "${sources[@]}" -o "$out/thread"
+"$compiler" "${flags[@]}" -fsanitize=thread test/backends/pool-stress.cc lib/backends/native/src/pool.cc -o "$out/pool"
+for threads in 2 3 7; do TSAN_OPTIONS=halt_on_error=1 "$out/pool" 5 $threads; done
 for isa in ${GVX_ISA:-avx512 avx2 portable}; do
   GVX_ISA=$isa "$out/address"
   GVX_ISA=$isa TSAN_OPTIONS=halt_on_error=1 "$out/thread"

@@ -74,14 +74,14 @@ void Pool::dispatch(int chunks, Call call, void* context) {
   context_.store(context, std::memory_order_relaxed);
   chunks_.store(chunks, std::memory_order_relaxed);
   unfinished_.store(chunks, std::memory_order_relaxed);
-  const uint64_t ticket = ((ticket_.load(std::memory_order_relaxed) >> 32) + 1) << 32;
-  ticket_.store(ticket);
+  const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
+  ticket_.store(job << 32 | static_cast<uint32_t>(chunks));
   if (sleepers_.load() > 0) {
     // The lock makes sure that a worker about to sleep has either seen the ticket or hears the call.
     { std::lock_guard<std::mutex> lock(mutex_); }
     work_.notify_all();
   }
-  claim(ticket >> 32);
+  claim(job);
   const auto done = Clock::now();
   join();
   const auto end = Clock::now();
@@ -113,13 +113,12 @@ void Pool::join() {
 void Pool::claim(uint64_t job) {
   uint64_t ticket = ticket_.load(std::memory_order_acquire);
   for (;;) {
-    if (ticket >> 32 != job) return;
-    const int chunk = static_cast<int>(ticket & 0xffffffffu);
-    if (chunk >= chunks_.load(std::memory_order_relaxed)) return;
-    if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-    // The chunk is ours, so the job cannot end, and its fields cannot change, before we have counted it as finished.
+    const int left = static_cast<int>(ticket & 0xffffffffu);
+    if (ticket >> 32 != job || left == 0) return;
+    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    // A chunk is ours, so the job cannot end, and its fields cannot change, before we have counted it as finished; not so before.
     try {
-      call_.load(std::memory_order_relaxed)(context_.load(std::memory_order_relaxed), chunk);
+      call_.load(std::memory_order_relaxed)(context_.load(std::memory_order_relaxed), chunks_.load(std::memory_order_relaxed) - left);
     } catch (const std::bad_alloc&) {
       out_of_memory_ = true;  // thrown again in the caller's thread
     }

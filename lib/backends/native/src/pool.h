@@ -64,8 +64,9 @@ class Pool {
   void loop(uint64_t seen);
 
   std::vector<std::thread> workers_;
-  // A ticket is the number of the job (upper half) and the next chunk to claim (lower half): one compare-and-swap
-  // both claims a chunk and proves that the job it belongs to is still the current one.
+  // A ticket is the number of the job (upper half) and how many of its chunks nobody has claimed (lower half): one
+  // compare-and-swap claims a chunk and proves that there is one and that the job it belongs to is still the current one. How many chunks
+  // there are must not be read beside it: between two jobs that number is already the next one's.
   std::atomic<uint64_t> ticket_{0};
   std::atomic<int> chunks_{0}, unfinished_{0}, sleepers_{0};
   std::atomic<Call> call_{nullptr};
