@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -14,13 +15,14 @@ import { cpuNanoseconds } from './usage.ts'
 /**
  * What the screen costs a training: `npx tsx bench/screen-cost.ts [--minutes 7] [--slice 2] [--keys 2] [--json]`.
  *
- * One real training on all cores (`gvx train` with its screen in a pseudo-terminal, on the charts of the run unless `--keys` says
- * otherwise) and short slices of it, in which the process of the screen goes on (SIGCONT) or is held (SIGSTOP); the worker is a process
- * of its own and trains all the while. Two neighbouring slices are a pair, and which of the two has the screen alternates, so that what
- * else the machine does falls on both alike. What the screen missed while it was held it reads when it goes on, and that counts.
+ * One real training on all cores, which a supervisor in the background looks after (`gvx train --detach`), and `gvx watch` on it in a
+ * pseudo-terminal, on the charts of the run unless `--keys` says otherwise. In short slices of it the process of the screen goes on
+ * (SIGCONT) or is held (SIGSTOP). Two neighbouring slices are a pair, and which of the two has the screen alternates, so that what else
+ * the machine does falls on both alike. What the screen missed while it was held it reads when it goes on, and that counts.
  *
  * Told are the clock's time and the worker's processor time of a step (their trimmed mean over the pairs and its 95 % bootstrap interval),
- * and a bound that no noise touches: the processor time of the screen, as a share of a core and of all cores.
+ * and a bound that no noise touches: the processor time of the screen, as a share of a core and of all cores. The terminal is on this
+ * machine, too; over SSH it is on another.
  */
 const { values } = parseArgs({
   options: {
@@ -50,13 +52,16 @@ type Costs = { clock: number; processor: number }
 
 const home = mkdtempSync(join(tmpdir(), 'gvx-bench-screen-'))
 writeFileSync(join(home, 'train.yaml'), CONFIG)
-const screen = openSession(GVX, ['train', join(home, 'train.yaml'), '--home', home], { columns: 120, rows: 40 })
+const gvx = (...args: string[]) => execFileSync(process.execPath, [GVX, ...args, '--home', home], { stdio: 'ignore' })
+gvx('train', join(home, 'train.yaml'), '--detach')
+while (listRuns(home).length === 0) await sleep(200)
+const screen = openSession(GVX, ['watch', '--home', home], { columns: 120, rows: 40 })
 const signal = (name: 'SIGSTOP' | 'SIGCONT') => process.kill(screen.pid, name)
 try {
   await screen.until('? help')
   screen.type(values.keys)
   await screen.until(/[1-9]\d\d+\/1000000/, 120_000)
-  await sleep(5000)
+  await sleep(30_000) // what runs once a second is compiled late
   const [{ dir }] = listRuns(home)
   const { pid } = lastAttempt(dir)!.process
   const now = (): Moment => ({
@@ -84,7 +89,9 @@ try {
   signal('SIGCONT')
   screen.type('\u0003')
   await screen.exited
-  rmSync(home, { recursive: true, force: true })
+  gvx('stop', 'run1')
+  await sleep(3000) // until the supervisor has seen it
+  rmSync(home, { recursive: true, force: true, maxRetries: 20 })
 }
 
 function report(dir: string, pairs: readonly Pair[]): void {
@@ -126,7 +133,7 @@ function report(dir: string, pairs: readonly Pair[]): void {
   console.log(`${pairs.length} pairs of ${slice} s each way; load ${result.load.toFixed(1)} on ${CORES} cores`)
   console.log(table.toString())
   console.log(
-    `the screen and its supervisor take ${result.screen.toFixed(2)} % of a core, ${(result.screen / CORES).toFixed(2)} % of ${CORES}; ` +
+    `the screen takes ${result.screen.toFixed(2)} % of a core, ${(result.screen / CORES).toFixed(2)} % of ${CORES}; ` +
       `the terminal that draws what they send ${result.terminal.toFixed(2)} % of a core`,
   )
 }

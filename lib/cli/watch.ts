@@ -19,7 +19,6 @@ import { screenActions } from './screen-actions.ts'
 
 type Args = { runs: string[] }
 
-/** The screen draws numbers once a second. */
 const POLL_MS = 1000
 /** Between the end of a run and the start of its sweep's next one: so long nothing may happen before the lines end. */
 const QUIET_MS = 4000

@@ -11,15 +11,15 @@ import { type Intent, pressKey, START_VIEW, selectedRow } from './view.ts'
 
 /**
  * What stands between the stream of updates, the keys and the drawing: keeps the state and the view, and says when to draw.
- * Keys are drawn at once, what happens within `FRAME_MS`, and where only numbers move, one frame a second: every other would be paid by
- * the trainings that it shows.
+ * Keys are drawn at once, what happens within `FRAME_MS`, and where only numbers move, one frame in two seconds: every other would be paid
+ * by the trainings that it shows.
  */
 export type Lab = {
   observe: Observe
   press(key: string): void
   scene(): Scene
   resize(size: { width: number; height: number }): void
-  /** Clock, machine and worker log; called about once a second. Draws nothing where a frame is less than a second old. */
+  /** Clock, machine and worker log; called about once a second. Where numbers come, it adds no frames to theirs. */
   tick(): void
   notice(text: string): void
   onChange(draw: () => void): () => void
@@ -37,10 +37,10 @@ export type LabOptions = {
 }
 
 const FRAME_MS = 250
-const NUMBERS_MS = 1000
+const NUMBERS_MS = 2000
 /** What comes together, a poll of several logs, is drawn together. */
 const TOGETHER_MS = 30
-/** A log that is looked at once a second is a little late or early. */
+/** A log that is looked at once a second is a little late or early: what comes when a frame is almost due is drawn, and a frame waits for it. */
 const SLACK_MS = 100
 const NOTICE_MS = 4000
 
@@ -59,8 +59,6 @@ export function createLab(options: LabOptions): Lab {
   let notice: { text: string; until: number } | null = null
   let drawing: { timer: NodeJS.Timeout; due: number } | null = null
   let drawn = -Infinity
-  /** When numbers alone were drawn for the last time, or will be. */
-  let numbers = -Infinity
   let known = new Map<string, Canvas>()
   const reading = new Set<string>()
   const listeners = new Set<() => void>()
@@ -77,10 +75,10 @@ export function createLab(options: LabOptions): Lab {
   }
   const drawSoon = () => drawAt(performance.now() + FRAME_MS)
   const drawNumbers = () => {
+    if (OUTSIDE.has(view.screen)) return
     const time = performance.now()
-    if (OUTSIDE.has(view.screen) || time <= numbers) return
-    numbers = Math.max(time + TOGETHER_MS, numbers + NUMBERS_MS - SLACK_MS)
-    drawAt(numbers)
+    const due = drawn + NUMBERS_MS
+    drawAt(time >= due - SLACK_MS ? time + TOGETHER_MS : due + SLACK_MS)
   }
   const rows = (): Row[] => rowsOf(state)
   const selectedRun = (): string | null => selectedRow(visibleRows(rows(), view), view.selected)?.runName ?? null
@@ -177,7 +175,8 @@ export function createLab(options: LabOptions): Lab {
     },
     tick() {
       readOutside()
-      if (OUTSIDE.has(view.screen) || performance.now() - drawn >= NUMBERS_MS) draw()
+      if (OUTSIDE.has(view.screen)) draw()
+      else drawAt(Math.max(performance.now(), drawn + NUMBERS_MS + SLACK_MS))
     },
     notice(text) {
       notice = { text, until: now() + NOTICE_MS }
