@@ -52,8 +52,9 @@ type Costs = { clock: number; processor: number }
 
 const home = mkdtempSync(join(tmpdir(), 'gvx-bench-screen-'))
 writeFileSync(join(home, 'train.yaml'), CONFIG)
-const gvx = (...args: string[]) => execFileSync(process.execPath, [GVX, ...args, '--home', home], { stdio: 'ignore' })
-gvx('train', join(home, 'train.yaml'), '--detach')
+execFileSync(process.execPath, [GVX, 'train', join(home, 'train.yaml'), '--home', home, '--detach'], {
+  stdio: 'ignore',
+})
 while (listRuns(home).length === 0) await sleep(200)
 const screen = openSession(GVX, ['watch', '--home', home], { columns: 120, rows: 40 })
 const signal = (name: 'SIGSTOP' | 'SIGCONT') => process.kill(screen.pid, name)
@@ -87,9 +88,8 @@ try {
   report(dir, pairs)
 } finally {
   signal('SIGCONT')
-  screen.type('\u0003')
+  screen.type('\u0003') // which stops the run
   await screen.exited
-  gvx('stop', 'run1')
   await sleep(3000) // until the supervisor has seen it
   rmSync(home, { recursive: true, force: true, maxRetries: 20 })
 }

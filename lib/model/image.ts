@@ -113,7 +113,9 @@ function runStage(
     let x = groups ? tf.concat([tokens, groups], 1) : tokens
     for (const { prefix, index } of layers) {
       const regularised = training ? regularisation(model, index, x.shape[0]!, training) : {}
-      x = transformerLayer(params, prefix, x, { heads: model.numHeads, ...regularised })
+      const before = x
+      x = transformerLayer(params, prefix, before, { heads: model.numHeads, ...regularised })
+      if (before !== tokens) before.dispose() // not only at the end of the stage: a dozen layers would wait for it
     }
     if (!groups) return { tokens: x, groups: null }
     const [split, rest] = tf.split(x, [tokens.shape[1]!, groups.shape[1]!], 1)

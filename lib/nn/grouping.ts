@@ -62,9 +62,11 @@ export function groupingBlock(
 /** Cross-attention of the new groups to the tokens: residual, MLP with residual, norm. */
 function lookAtTokens(params: Params, prefix: string, groups: Tensor, tokens: Tensor, heads: number): Tensor {
   const name = `${prefix}pre_assign_attn`
-  const attended = tf.add(groups, crossAttention(params, `${name}.attn`, groups, tokens, { heads }))
-  const y = tf.add(attended, mlp(params, `${name}.mlp`, norm(params, `${name}.norm2`, attended)))
-  return norm(params, `${name}.norm_post`, y)
+  return tidy(() => {
+    const attended = tf.add(groups, crossAttention(params, `${name}.attn`, groups, tokens, { heads }))
+    const y = tf.add(attended, mlp(params, `${name}.mlp`, norm(params, `${name}.norm2`, attended)))
+    return norm(params, `${name}.norm_post`, y)
+  })
 }
 
 /** map [B, G, N], values [B, N, C] -> [B, G, C]. */

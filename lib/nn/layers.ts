@@ -9,6 +9,7 @@ import {
   type Params,
   type Tensor,
   tf,
+  tidy,
 } from '../tensor/index.ts'
 import { param } from './params.ts'
 
@@ -24,7 +25,7 @@ export const dense = (params: Params, name: string, x: Tensor, activation?: Acti
 
 /** Two linear layers. x [..., C] -> [..., C']. */
 export const mlp = (params: Params, name: string, x: Tensor, activation: Activation = 'gelu'): Tensor =>
-  dense(params, `${name}.fc2`, dense(params, `${name}.fc1`, x, activation))
+  tidy(() => dense(params, `${name}.fc2`, dense(params, `${name}.fc1`, x, activation)))
 
 /** Cross-attention with its four projections. queries [B, N, C], context [B, M, C] -> [B, N, C]. */
 export function crossAttention(
@@ -34,11 +35,13 @@ export function crossAttention(
   context: Tensor,
   { heads }: { heads: number },
 ): Tensor {
-  const q = dense(params, `${name}.q_proj`, queries)
-  const k = dense(params, `${name}.k_proj`, context)
-  const v = dense(params, `${name}.v_proj`, context)
-  const scale = (q.shape[2]! / heads) ** -0.5
-  return dense(params, `${name}.out_proj`, attention(q, k, v, { heads, scale }))
+  return tidy(() => {
+    const q = dense(params, `${name}.q_proj`, queries)
+    const k = dense(params, `${name}.k_proj`, context)
+    const v = dense(params, `${name}.v_proj`, context)
+    const scale = (q.shape[2]! / heads) ** -0.5
+    return dense(params, `${name}.out_proj`, attention(q, k, v, { heads, scale }))
+  })
 }
 
 export type LayerOptions = {
@@ -83,4 +86,4 @@ const ENCODER_PARAMETERS: Record<keyof EncoderWeights, string> = {
 
 /** The same MLP over the tokens instead of the channels: x [B, G, C] -> [B, G', C]. */
 export const mixer = (params: Params, name: string, x: Tensor): Tensor =>
-  tf.transpose(mlp(params, name, tf.transpose(x, [0, 2, 1])), [0, 2, 1])
+  tidy(() => tf.transpose(mlp(params, name, tf.transpose(x, [0, 2, 1])), [0, 2, 1]))

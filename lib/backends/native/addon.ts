@@ -61,7 +61,7 @@ export type Addon = {
   ): void
   gather(table: F32, ids: Int32Array, y: F32, width: number): void
   scatterAdd(x: F32, ids: Int32Array, y: F32, rows: number, width: number): void
-  /** `packed`: w as packWeight leaves it, or null. */
+  /** `packed`: w after packWeight, or null. */
   linear(
     ...args: [
       rows: number,
@@ -76,9 +76,10 @@ export type Addon = {
       packed: Optional,
     ]
   ): void
-  /** Numbers that w [o, i] takes in the order in which products read it, and w in that order. */
-  packedWeightFloats(i: number, o: number): number
-  packWeight(w: F32, i: number, o: number, packed: F32): void
+  /** w [o, i] in the order in which products read it, and back, where it lies; o is a multiple of weightPanel(). */
+  weightPanel(): number
+  packWeight(w: F32, i: number, o: number): void
+  unpackWeight(w: F32, i: number, o: number): void
   layerNorm(x: F32, g: F32, b: F32, y: F32, mean: F32, rstd: F32, rows: number, n: number, eps: number): void
   layerNormGrad(
     ...args: [dy: F32, x: F32, g: F32, mean: F32, rstd: F32, dx: F32, dg: F32, db: F32, rows: number, n: number]
@@ -91,7 +92,7 @@ export type Addon = {
   ): void
   /**
    * `saved`: q, k, v and attended, and for a backward pass also middle, log sums and perhaps pre (struct EncoderSaved).
-   * `packed`: q, k, v, out, fc1 and fc2 as packWeight leaves them, or null; an empty list for none.
+   * `packed`: q, k, v, out, fc1 and fc2 after packWeight, or null; an empty list for none.
    */
   encoderLayer(...args: [...EncoderShape, weights: F32[], x: F32, y: F32, saved: Optional[], packed: Optional[]]): void
   /** Numbers of memory that encoderLayerGrad works in. */

@@ -41,7 +41,7 @@ export type NativeBackend = CpuBackend & {
   writable(tensor: Tensor): Float32Array
   /** x += y of the same size, if nobody shares the numbers of x; says whether. */
   addInPlace(x: Tensor, y: Tensor): boolean
-  /** A weight w [out, in] packed for a product with `rows` rows, or null where that is not worth keeping. */
+  /** A weight w [out, in] packed for a product with `rows` rows, or null where it stays as it is. Asking for its values ends that. */
   packed(w: Tensor, rows: number): Float32Array | null
 }
 
@@ -69,7 +69,7 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
 
     writable(tensor: Tensor): Float32Array {
       const entry = this.data.get(tensor.dataId)
-      if (entry.refCount === 1) packedWeights.forget(entry)
+      packedWeights.unpack(entry)
       if (entry.refCount === 1 && buffers.owns(entry.values)) return entry.values as Float32Array
       const own = buffers.take(entry.values.length)
       own.set(entry.values)
@@ -83,14 +83,14 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
       const entry = this.data.get(x.dataId)
       const { refCount, values } = entry
       if (refCount !== 1 || !buffers.owns(values) || x.size !== y.size) return false
-      packedWeights.forget(entry)
+      packedWeights.unpack(entry)
       const sum = values as Float32Array
       addon.binary(ADD, sum, this.values(y), sum, Int32Array.of(x.size), ONE, ONE)
       return true
     }
 
     packed(w: Tensor, rows: number): Float32Array | null {
-      return packedWeights.of(this.data.get(w.dataId) as Entry & { values: Float32Array }, w.shape, rows)
+      return packedWeights.of(this.data.get(w.dataId), w.shape, rows)
     }
 
     /** Gives a tensor data of its own, as tf.Variable's assign does: clones and reshapes keep what they had. */
@@ -119,8 +119,7 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
       if (!this.data.has(id)) return true
       const entry = this.data.get(id)
       if (!super.disposeData(id, force)) return false
-      packedWeights.forget(entry)
-      buffers.give(entry.values)
+      buffers.give(entry.packed?.values ?? entry.values)
       return true
     }
 

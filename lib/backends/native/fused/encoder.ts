@@ -57,27 +57,29 @@ export function encoderLayer(
   const { addon, buffers } = backend
   const shape = shapeOf(x, weights, options)
   const [rows, channels, hidden, heads] = shape
-  const arrays = ENCODER_WEIGHTS.map((name) => backend.values(weights[name]))
+  const arrays = () => ENCODER_WEIGHTS.map((name) => backend.values(weights[name]))
   const out = buffers.take(x.size)
   const matrices = [1, 1, 1, 1].map(() => buffers.take(rows * channels)) // q, k, v, attended
   if (!taping()) {
     const packed = MATRICES.map((name) => backend.packed(weights[name], rows))
-    addon.encoderLayer(...shape, arrays, backend.values(x), out, matrices, packed)
+    const known = Object.fromEntries(MATRICES.map((name, i) => [name, packed[i]]))
+    const each = ENCODER_WEIGHTS.map((name) => known[name] ?? backend.values(weights[name]))
+    addon.encoderLayer(...shape, each, backend.values(x), out, matrices, packed)
     for (const array of matrices) buffers.give(array)
     return tensorOf(backend, x.shape, out)
   }
   const kept = [...matrices, buffers.take(rows * channels), buffers.take(rows * heads)] // and middle, the sums
   if (rows * hidden <= MOST_KEPT) kept.push(buffers.take(rows * hidden))
   const saved = kept.length === 7 ? kept : [...kept, null]
-  addon.encoderLayer(...shape, arrays, backend.values(x), out, saved, [])
+  addon.encoderLayer(...shape, arrays(), backend.values(x), out, saved, [])
   const y = tensorOf(backend, x.shape, out)
   const inputs = { x, ...weights }
   const held = [...Object.values(inputs).map((t) => holdTensor(backend, t)), ...kept.map((a) => holdArray(backend, a))]
   record('GvxEncoderLayer', inputs, y, held, (dy) => {
     const work = buffers.take(addon.encoderGradWork(...shape))
     const dx = buffers.take(x.size)
-    const gradients = arrays.map((array) => buffers.take(array.length))
-    addon.encoderLayerGrad(...shape, arrays, backend.values(x), backend.values(dy), saved, dx, gradients, work)
+    const gradients = ENCODER_WEIGHTS.map((name) => buffers.take(weights[name].size))
+    addon.encoderLayerGrad(...shape, arrays(), backend.values(x), backend.values(dy), saved, dx, gradients, work)
     buffers.give(work)
     const tensors = Object.fromEntries(
       ENCODER_WEIGHTS.map((name, i) => [name, tensorOf(backend, weights[name].shape, gradients[i])]),

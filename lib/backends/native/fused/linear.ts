@@ -25,7 +25,7 @@ export function linear(
   const bias = b ? backend.values(b) : null
   const packed = backward ? null : backend.packed(w, rows)
   const act = ACTIVATION[activation ?? 'none']
-  addon.linear(rows, i, o, act, backend.values(x), backend.values(w), bias, pre, out, packed)
+  addon.linear(rows, i, o, act, backend.values(x), packed ?? backend.values(w), bias, pre, out, packed)
   const y = tensorOf(backend, [...x.shape.slice(0, -1), o], out)
   if (!backward) return y
   const saved = [holdTensor(backend, x), holdTensor(backend, w)]

@@ -218,15 +218,18 @@ void do_linear(Arguments& a) {
   linear(l, x, w, b, pre, y, a.array());
 }
 
-double do_packed_weight_floats(Arguments& a) {
-  const size_t in = a.size(), out = a.size();
-  return static_cast<double>(packed_weight_floats(in, out));
-}
+double do_weight_panel(Arguments&) { return static_cast<double>(weight_panel()); }
 
 void do_pack_weight(Arguments& a) {
-  const float* w = a.array();
+  float* w = a.array();
   const size_t in = a.size(), out = a.size();
-  pack_weight(w, in, out, a.array());
+  pack_weight(w, in, out);
+}
+
+void do_unpack_weight(Arguments& a) {
+  float* w = a.array();
+  const size_t in = a.size(), out = a.size();
+  unpack_weight(w, in, out);
 }
 
 void do_layer_norm(Arguments& a) {
@@ -432,8 +435,9 @@ NAPI_MODULE_INIT() {
       {"gather", call<do_gather>},
       {"scatterAdd", call<do_scatter_add>},
       {"linear", call<do_linear>},
-      {"packedWeightFloats", call_number<do_packed_weight_floats>},
+      {"weightPanel", call_number<do_weight_panel>},
       {"packWeight", call<do_pack_weight>},
+      {"unpackWeight", call<do_unpack_weight>},
       {"layerNorm", call<do_layer_norm>},
       {"layerNormGrad", call<do_layer_norm_grad>},
       {"l2Normalize", call<do_l2_normalize>},

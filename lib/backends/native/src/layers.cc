@@ -17,28 +17,32 @@ constexpr double WORTH = 4e5;      // multiply-adds of a piece of attention
 size_t grain(size_t per_row) { return GRAIN / (per_row + 1) + 1; }
 }  // namespace
 
+size_t weight_panel() { return kernels().nr; }
+
 namespace {
-/** wᵀ as the right side of a product; w [out, in]. */
-Gemm times_transposed(const float* w, size_t in, size_t out) {
-  Gemm g;
-  g.N = out, g.K = in;
-  g.B = w, g.b_row = 1, g.b_col = static_cast<ptrdiff_t>(in);
-  return g;
+/** Turns each panel of `rows` x `columns` numbers where it lies, to `columns` x `rows`. */
+void turn_panels(float* panels, size_t count, size_t rows, size_t columns) {
+  const size_t size = rows * columns;
+  Pool::instance().range(count, grain(size), [&](size_t begin, size_t end) {
+    static thread_local Scratch scratch;
+    float* turned = scratch.get(size);
+    for (float* panel = panels + begin * size; panel != panels + end * size; panel += size) {
+      kernels().transpose(panel, turned, rows, columns, static_cast<ptrdiff_t>(columns), static_cast<ptrdiff_t>(rows));
+      std::memcpy(panel, turned, size * sizeof(float));
+    }
+  });
 }
-size_t panels_of(const Gemm& g) { return (g.N + kernels().nr - 1) / kernels().nr; }
 }  // namespace
 
-size_t packed_weight_floats(size_t in, size_t out) { return panels_of(times_transposed(nullptr, in, out)) * kernels().nr * in; }
+void pack_weight(float* w, size_t in, size_t out) { turn_panels(w, out / weight_panel(), weight_panel(), in); }
 
-void pack_weight(const float* w, size_t in, size_t out, float* packed) {
-  const Gemm g = times_transposed(w, in, out);
-  kernels().pack_b(g, 0, panels_of(g), packed);
-}
+void unpack_weight(float* w, size_t in, size_t out) { turn_panels(w, out / weight_panel(), in, weight_panel()); }
 
 void linear(const Linear& l, const float* x, const float* w, const float* b, float* pre, float* y, const float* packed) {
-  Gemm g = times_transposed(w, l.in, l.out);
+  Gemm g;
+  g.M = l.rows, g.N = l.out, g.K = l.in;
+  g.B = w, g.b_row = 1, g.b_col = static_cast<ptrdiff_t>(l.in);
   g.packed = packed;
-  g.M = l.rows;
   g.A = x, g.a_row = static_cast<ptrdiff_t>(l.in), g.a_col = 1;
   g.C = y, g.ldc = static_cast<ptrdiff_t>(l.out);
   g.epilogue.bias = b;

@@ -38,11 +38,15 @@ struct Linear {
   size_t rows, in, out;
   Activation activation;
 };
-/** `packed` is null, or what pack_weight has made of w since it was last written to. The result is the same. */
+/** `packed` is null, or w after pack_weight; then w itself is not read. The result is the same. */
 void linear(const Linear&, const float* x, const float* w, const float* b, float* pre, float* y, const float* packed = nullptr);
-/** Numbers that w [out, in] takes as the right side of x @ wᵀ, and w in that form. */
-size_t packed_weight_floats(size_t in, size_t out);
-void pack_weight(const float* w, size_t in, size_t out, float* packed);
+/**
+ * w [out, in] in the order in which x @ wᵀ reads it, and back, where it lies: so many rows at a time as a panel has, which `out` must be a
+ * multiple of.
+ */
+size_t weight_panel();
+void pack_weight(float* w, size_t in, size_t out);
+void unpack_weight(float* w, size_t in, size_t out);
 
 void layer_norm(const float* x, const float* gain, const float* bias, float* y, float* mean, float* rstd, size_t rows, size_t n, float eps);
 void layer_norm_grad(const float* dy, const float* x, const float* gain, const float* mean, const float* rstd, float* dx, float* dgain, float* dbias, size_t rows, size_t n);
@@ -95,7 +99,7 @@ struct EncoderSaved {
   float* log_sum;                        // [rows * heads]
   float* pre;                            // [rows, hidden], before the activation; null: it is computed again
 };
-/** The matrices of a layer as pack_weight leaves them; each may be null. */
+/** The matrices of a layer as pack_weight leaves them; each may be null. Where it is not, the one in `weights` is not read. */
 struct EncoderPacked {
   const float *q, *k, *v, *out, *fc1, *fc2;
 };
