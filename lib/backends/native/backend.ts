@@ -41,8 +41,8 @@ export type NativeBackend = CpuBackend & {
   writable(tensor: Tensor): Float32Array
   /** x += y of the same size, if nobody shares the numbers of x; says whether. */
   addInPlace(x: Tensor, y: Tensor): boolean
-  /** A weight w [out, in] packed for a product with `rows` rows, or null where it stays as it is. Asking for its values ends that. */
-  packed(w: Tensor, rows: number): Float32Array | null
+  /** A weight w [out, in] packed for products x @ wᵀ, or null where it stays as it is. Asking for its values ends that. */
+  packed(w: Tensor): Float32Array | null
 }
 
 /**
@@ -89,8 +89,8 @@ export function createBackend(addon: Addon, buffers: Buffers): NativeBackend {
       return true
     }
 
-    packed(w: Tensor, rows: number): Float32Array | null {
-      return packedWeights.of(this.data.get(w.dataId), w.shape, rows)
+    packed(w: Tensor): Float32Array | null {
+      return packedWeights.of(this.data.get(w.dataId), w.shape)
     }
 
     /** Gives a tensor data of its own, as tf.Variable's assign does: clones and reshapes keep what they had. */

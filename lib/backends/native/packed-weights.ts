@@ -6,9 +6,6 @@ type Holder = { values: ArrayBufferView; packed?: Packed | null }
 /** A weight [out, in] in the order in which products read it; without values it has been asked for once. */
 export type Packed = { values: Float32Array | null; out: number; in: number }
 
-/** With more rows than these, packing is below 3 % of the product. */
-const FEW_ROWS = 1024
-
 /**
  * Weights that are used again and again without being written to (evaluation) are packed once: for one image of ViT-S
  * packing is a seventh of the time. A weight is packed where it lies, for a copy of all of them is a third of the memory of an
@@ -24,12 +21,12 @@ export class PackedWeights {
     this.buffers = buffers
   }
 
-  /** w [out, in] packed for a product with `rows` rows, or null where the product should pack it itself. */
-  of(holder: Holder, shape: readonly number[], rows: number): Float32Array | null {
+  /** w [out, in] packed, or null where the product should pack it itself. */
+  of(holder: Holder, shape: readonly number[]): Float32Array | null {
     const { packed } = holder
     const [out, into] = shape
     if (packed?.values) return packed.out === out && packed.in === into ? packed.values : null
-    if (rows > FEW_ROWS || out % this.addon.weightPanel() !== 0) return null
+    if (out % this.addon.weightPanel() !== 0) return null
     if (!packed) {
       holder.packed = { values: null, out, in: into }
       return null

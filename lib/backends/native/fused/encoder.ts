@@ -61,7 +61,7 @@ export function encoderLayer(
   const out = buffers.take(x.size)
   const matrices = [1, 1, 1, 1].map(() => buffers.take(rows * channels)) // q, k, v, attended
   if (!taping()) {
-    const packed = MATRICES.map((name) => backend.packed(weights[name], rows))
+    const packed = MATRICES.map((name) => backend.packed(weights[name]))
     const known = Object.fromEntries(MATRICES.map((name, i) => [name, packed[i]]))
     const each = ENCODER_WEIGHTS.map((name) => known[name] ?? backend.values(weights[name]))
     addon.encoderLayer(...shape, each, backend.values(x), out, matrices, packed)

@@ -23,7 +23,7 @@ export function linear(
   const pre = backward && activation ? buffers.take(rows * o) : null
   const out = buffers.take(rows * o)
   const bias = b ? backend.values(b) : null
-  const packed = backward ? null : backend.packed(w, rows)
+  const packed = backward ? null : backend.packed(w)
   const act = ACTIVATION[activation ?? 'none']
   addon.linear(rows, i, o, act, backend.values(x), packed ?? backend.values(w), bias, pre, out, packed)
   const y = tensorOf(backend, [...x.shape.slice(0, -1), o], out)
