@@ -5,6 +5,8 @@ import { randomStream } from '../../lib/core/rng.ts'
 import { encodeImage, initParams, projectImage, trainableNames } from '../../lib/model/index.ts'
 import { addInPlace } from '../../lib/tensor/in-place.ts'
 import {
+  type EncoderWeights,
+  encoderLayer,
   linear,
   liveValues,
   openBackend,
@@ -64,6 +66,40 @@ describe.skipIf(!nativeBuilt())('weights that are used again are packed once', (
       tf.tidy(() => valueAndGradients(() => ({ loss: tf.sum(linear(x, w, null)), kept: null }), { w }).loss.dataSync())
     expect(nativeBackend()!.packed(w)).toBeNull() // its first use
     w.dispose()
+  })
+
+  it('packing between a forward pass and its backward pass changes no gradient', () => {
+    const c = 64
+    const size: Record<string, number[]> = { q: [c, c], k: [c, c], v: [c, c], out: [c, c], fc1: [96, c], fc2: [c, 96] }
+    const vectors = ['norm1', 'norm1Bias', 'qBias', 'kBias', 'vBias', 'outBias', 'norm2', 'norm2Bias', 'fc2Bias']
+    for (const name of vectors) size[name] = [c]
+    size.fc1Bias = [96]
+    const weights = Object.fromEntries(
+      Object.entries(size).map(([name, shape], seed) => [
+        name,
+        tensorFrom(drawn(seed, shape[0] * (shape[1] ?? 1)), shape),
+      ]),
+    )
+    const rows = tensorFrom(drawn(20, 2 * 9 * c), [2, 9, c])
+    const options = { heads: 2, activation: 'gelu', causal: false, eps: 1e-5 } as const
+    const gradients = (between: () => void) => {
+      const passed = valueAndGradients(() => {
+        const y = encoderLayer(rows, weights as EncoderWeights, options)
+        const loss = tf.sum(tf.square(linear(y, weights.fc1, null)))
+        between()
+        return { loss, kept: null }
+      }, weights)
+      const values = Object.entries(passed.gradients).map(([name, gradient]) => [name, gradient.dataSync()])
+      tf.dispose([passed.loss, passed.gradients])
+      return values
+    }
+    const packAll = () => {
+      for (let use = 0; use < 2; use++)
+        for (const w of Object.values(weights)) if (w.rank === 2) nativeBackend()!.packed(w)
+      expect(nativeBackend()!.packed(weights.fc1)).not.toBeNull()
+    }
+    expect(gradients(packAll)).toEqual(gradients(() => {}))
+    tf.dispose([weights, rows])
   })
 
   it('a reshaped weight is packed in its own shape or not at all', () => {

@@ -61,10 +61,9 @@ export function encoderLayer(
   const out = buffers.take(x.size)
   const matrices = [1, 1, 1, 1].map(() => buffers.take(rows * channels)) // q, k, v, attended
   if (!taping()) {
-    const packed = MATRICES.map((name) => backend.packed(weights[name]))
-    const known = Object.fromEntries(MATRICES.map((name, i) => [name, packed[i]]))
-    const each = ENCODER_WEIGHTS.map((name) => known[name] ?? backend.values(weights[name]))
-    addon.encoderLayer(...shape, each, backend.values(x), out, matrices, packed)
+    const packed = new Map<string, Float32Array | null>(MATRICES.map((name) => [name, backend.packed(weights[name])]))
+    const each = ENCODER_WEIGHTS.map((name) => packed.get(name) ?? backend.values(weights[name]))
+    addon.encoderLayer(...shape, each, backend.values(x), out, matrices, [...packed.values()])
     for (const array of matrices) buffers.give(array)
     return tensorOf(backend, x.shape, out)
   }

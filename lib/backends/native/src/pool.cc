@@ -116,7 +116,7 @@ void Pool::claim(uint64_t job) {
     const int left = static_cast<int>(ticket & 0xffffffffu);
     if (ticket >> 32 != job || left == 0) return;
     if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-    // A chunk is ours, so the job cannot end, and its fields cannot change, before we have counted it as finished; not so before.
+    // Now that a chunk is ours, the job cannot end, and its fields cannot change, before we have counted it as finished.
     try {
       call_.load(std::memory_order_relaxed)(context_.load(std::memory_order_relaxed), chunks_.load(std::memory_order_relaxed) - left);
     } catch (const std::bad_alloc&) {
