@@ -4,6 +4,7 @@
 // sums over them are the same with any number of threads.
 #include <algorithm>
 #include <cstring>
+#include <initializer_list>
 
 #include "ops.h"
 #include "pool.h"
@@ -55,18 +56,17 @@ Factor right_side(const float* w, size_t n, size_t k, ptrdiff_t row, ptrdiff_t c
 Factor forward_of(const float* w, size_t in, size_t out) { return right_side(w, out, in, 1, static_cast<ptrdiff_t>(in)); }
 Factor backward_of(const float* w, size_t in, size_t out) { return right_side(w, in, out, static_cast<ptrdiff_t>(in), 1); }
 
-/** Packs the factors that are not packed yet. */
-template <size_t COUNT>
-void pack(Factor* (&&factors)[COUNT]) {
+/** Packs the factors that are not packed yet; at most seven. They stay until the next call. */
+void pack(std::initializer_list<Factor*> factors) {
   static thread_local Scratch memory;
   struct Fresh {
-    const Factor* factor;
+    Factor* factor;
     float* packed;
     size_t first, last;
   };
-  Fresh fresh[COUNT];
+  Fresh fresh[7];
   size_t count = 0, total = 0, panels = 0;
-  for (const Factor* f : factors)
+  for (Factor* f : factors)
     if (!f->packed) {
       fresh[count++] = {f, nullptr, panels, panels + f->panels()};
       total += f->floats(), panels += f->panels();
@@ -81,9 +81,7 @@ void pack(Factor* (&&factors)[COUNT]) {
       if (begin < f.last && end > f.first) kernels().pack_b(f.factor->g, std::max(begin, f.first) - f.first, std::min(end, f.last) - f.first, f.packed);
     }
   });
-  for (Factor* f : factors)
-    for (size_t i = 0; i < count; i++)
-      if (fresh[i].factor == f) f->packed = fresh[i].packed;
+  for (size_t i = 0; i < count; i++) fresh[i].factor->packed = fresh[i].packed;
 }
 
 Epilogue with_bias(const float* bias) {
@@ -152,7 +150,8 @@ void encoder_layer(const EncoderLayer& l, const EncoderWeights<const float>& w, 
 }
 
 size_t encoder_grad_work(const EncoderLayer& l) {
-  return l.rows * (l.hidden + std::max(l.hidden, 3 * l.channels) + 5 * l.channels) + (2 * chunks_of(l.rows) + 3 * l.channels + 3) * l.channels;
+  const size_t branches = (l.mlp_factor ? 1 : 0) + (l.attention_factor ? 1 : 0);
+  return l.rows * (l.hidden + std::max(l.hidden, 3 * l.channels) + (3 + branches) * l.channels) + (2 * chunks_of(l.rows) + 3 * l.channels + 3) * l.channels;
 }
 
 void encoder_layer_grad(const EncoderLayer& l, const EncoderWeights<const float>& w, const float* x, const float* dy, const EncoderSaved& saved, float* dx, const EncoderWeights<float>& grad, float* work) {
@@ -161,9 +160,9 @@ void encoder_layer_grad(const EncoderLayer& l, const EncoderWeights<const float>
   float* normed = d_inner + l.rows * std::max(hidden, 3 * c);
   float* d_middle = normed + size;
   float* d_attended = d_middle + size;
-  float* d_mlp = d_attended + size;         // what comes out of the factors of the branches
-  float* d_out = d_mlp + size;
-  float* norm_sums = d_out + size;          // of each chunk: gain, bias
+  float* d_mlp = d_attended + size;         // what comes out of the factors of the branches, where there are any
+  float* d_out = l.mlp_factor ? d_mlp + size : d_mlp;
+  float* norm_sums = l.attention_factor ? d_out + size : d_out;  // of each chunk: gain, bias
   float* qkv_grad = norm_sums + 2 * chunks_of(l.rows) * c;  // [3 c, c] and [3 c]
   // what goes into the activation, and then what comes out of it
   float* inner = saved.pre ? saved.pre : qkv_grad + 3 * c * (c + 1);

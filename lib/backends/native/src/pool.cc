@@ -152,7 +152,7 @@ float* Scratch::get(size_t floats) {
     std::free(data_);
     data_ = nullptr;
     size_ = 0;
-    const size_t bytes = ((floats + floats / 4) * sizeof(float) + 63) / 64 * 64;
+    const size_t bytes = ((floats + std::min<size_t>(floats / 4, 1 << 16)) * sizeof(float) + 63) / 64 * 64;
 #if defined(_WIN32)
     void* memory = _aligned_malloc(bytes, 64);
 #else
