@@ -1,5 +1,6 @@
+import type { ReadStream } from 'node:tty'
 import xterm from '@xterm/headless'
-import { spawn } from 'node-pty'
+import { type IPty, spawn } from 'node-pty'
 
 /** A program in a real pseudo-terminal, read through a terminal emulator: what a person would see, and every byte that was sent. */
 export type Session = {
@@ -37,6 +38,7 @@ export function openTerminal(command: string, args: readonly string[], { columns
     rows,
     env: { ...environment, TZ: 'UTC', COLORTERM: 'truecolor', ...env },
   })
+  readToTheEnd(child)
   let bytes = ''
   const watchers = new Set<() => void>()
   // a frame arrives in pieces; what stands between the marks of synchronised output is not to be seen yet
@@ -103,5 +105,19 @@ export function openTerminal(command: string, args: readonly string[], { columns
     listen: (onData) => void child.onData(onData),
     pid: child.pid,
     terminal,
+  }
+}
+
+/**
+ * node-pty ends the stream 200 ms after the program, read to its end or not: where the machine has much else to do, that loses the last frame.
+ * Here it has five seconds.
+ */
+function readToTheEnd(child: IPty): void {
+  const { _socket: stream } = child as unknown as { _socket: ReadStream }
+  const destroy = stream.destroy.bind(stream)
+  stream.destroy = (error?: Error) => {
+    if (error || stream.readableEnded) destroy(error)
+    else setTimeout(destroy, 5000)
+    return stream
   }
 }
