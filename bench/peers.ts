@@ -89,31 +89,24 @@ const tasks: Task[] = values.size.split(',').flatMap((name) =>
 )
 
 /**
- * JavaScript is compiled while it runs: a training step is at its speed after some dozens, an evaluation of a millisecond after hundreds. Of the
- * paper's model 99 of 100 parts are kernels.
+ * Of each size and kind: steps before those that count, and the seconds of a step of all contenders on two cores of a Zen 4. JavaScript is compiled
+ * while it runs: a training step is at its speed after some dozens, an evaluation of a millisecond after hundreds. Of the paper's model 99
+ * of 100 parts are kernels.
  */
-const WARMUPS = {
-  'scenes train': 60,
-  'tiny train': 30,
-  'vit-s train': 3,
-  'scenes eval': 200,
-  'tiny eval': 200,
-  'vit-s eval': 3,
+const COSTS = {
+  'scenes train': { warmups: 60, step: 0.7 },
+  'tiny train': { warmups: 30, step: 2 },
+  'vit-s train': { warmups: 3, step: 24 },
+  'scenes eval': { warmups: 200, step: 0.02 },
+  'tiny eval': { warmups: 200, step: 0.1 },
+  'vit-s eval': { warmups: 3, step: 3 },
 }
-/** Parts of the time that a row gets: what a step, and a round, of all contenders took on two cores of a Zen 4, in seconds. */
-const STEP = {
-  'scenes train': 0.7,
-  'tiny train': 2,
-  'vit-s train': 24,
-  'scenes eval': 0.02,
-  'tiny eval': 0.1,
-  'vit-s eval': 3,
-}
+const costOf = ({ size, job }: Task) => COSTS[`${size.name} ${job.kind}` as keyof typeof COSTS]
 const START = 25 // starting five processes, and compiling
-const named = ({ size, job }: Task) => `${size.name} ${job.kind}` as keyof typeof STEP
+/** Seconds of a row, by which the rows share the time. */
 const expected = (task: Task): number => {
-  const step = STEP[named(task)]
-  return START + (WARMUPS[named(task)] * step + 5 * Math.max(step, 1.5)) * (task.job.threads > 1 ? 0.6 : 1)
+  const { warmups, step } = costOf(task)
+  return START + (warmups * step + 5 * Math.max(step, 1.5)) * (task.job.threads > 1 ? 0.6 : 1)
 }
 
 const rows: Row[] = []
@@ -152,7 +145,7 @@ async function compare(task: Task, stepSeconds: number): Promise<Row[]> {
   const measured = await takeTurns(
     [...gvx, ...peers(size, job)],
     Number(values.rounds),
-    Number(values.warmups || WARMUPS[named(task)]),
+    Number(values.warmups || costOf(task).warmups),
     (text) => process.stderr.write(`  ${text}\n`),
     { startSeconds: Number(values['compile-seconds']), stepSeconds },
   )

@@ -52,9 +52,8 @@ type Costs = { clock: number; processor: number }
 
 const home = mkdtempSync(join(tmpdir(), 'gvx-bench-screen-'))
 writeFileSync(join(home, 'train.yaml'), CONFIG)
-execFileSync(process.execPath, [GVX, 'train', join(home, 'train.yaml'), '--home', home, '--detach'], {
-  stdio: 'ignore',
-})
+const gvx = (...args: string[]) => execFileSync(process.execPath, [GVX, ...args, '--home', home], { stdio: 'ignore' })
+gvx('train', join(home, 'train.yaml'), '--detach')
 while (listRuns(home).length === 0) await sleep(200)
 const screen = openSession(GVX, ['watch', '--home', home], { columns: 120, rows: 40 })
 const signal = (name: 'SIGSTOP' | 'SIGCONT') => process.kill(screen.pid, name)
@@ -87,9 +86,8 @@ try {
   await sleep(2000) // until the log reaches over the last slice
   report(dir, pairs)
 } finally {
-  signal('SIGCONT')
-  screen.type('\u0003') // which stops the run
-  await screen.exited
+  screen.kill('SIGKILL') // it may be held
+  gvx('stop', 'run1')
   await sleep(3000) // until the supervisor has seen it
   rmSync(home, { recursive: true, force: true, maxRetries: 20 })
 }
@@ -134,7 +132,7 @@ function report(dir: string, pairs: readonly Pair[]): void {
   console.log(table.toString())
   console.log(
     `the screen takes ${result.screen.toFixed(2)} % of a core, ${(result.screen / CORES).toFixed(2)} % of ${CORES}; ` +
-      `the terminal that draws what they send ${result.terminal.toFixed(2)} % of a core`,
+      `the terminal that draws what it sends ${result.terminal.toFixed(2)} % of a core`,
   )
 }
 

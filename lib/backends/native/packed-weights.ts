@@ -42,7 +42,7 @@ export class PackedWeights {
     return values
   }
 
-  /** Puts the numbers of a weight back in their order. */
+  /** Puts the numbers of a weight back in their order; its next use is its first again. */
   unpack(holder: Holder): void {
     const { packed } = holder
     holder.packed = null
