@@ -5,15 +5,17 @@ import { parseArgs } from 'node:util'
 import { operationsOf } from '../lib/bench/roofline.ts'
 import { type Size, sizeNamed } from '../lib/bench/sizes.ts'
 import type { Kind } from '../lib/bench/steps.ts'
+import { type TextKind, textsOf } from '../lib/bench/texts.ts'
 import { type Contender, type Measured, takeTurns, workerCommand } from '../lib/bench/turns.ts'
 import type { Job } from '../lib/bench/worker.ts'
 import { median } from '../lib/core/statistics.ts'
 
 /**
  * gvx against PyTorch on this machine, taking turns: `npm run --silent bench:peers -- [--json] [--size
- * scenes,tiny] [--kind train,eval] [--threads 1,2] [--rounds 7] [--isa ''] [--no-compile] [--python /usr/bin/python3,...]`.
+ * scenes,tiny] [--kind train,eval] [--threads 1,2] [--rounds 7] [--isa ''] [--texts long] [--no-compile] [--python /usr/bin/python3,...]`.
  * Of several peers (Pythons, BLAS settings, eager and compiled) the row of a size names the fastest. `--isa avx2`, the
- * default, adds a row in which gvx may not use AVX-512, against the same peers. Everything takes about `--minutes`, of
+ * default, adds a row in which gvx may not use AVX-512, against the same peers. Texts are captions and prompts as they are;
+ * `long` ones leave gvx no padding and no common beginnings to save. Everything takes about `--minutes`, of
  * which each row has its share: on a slow machine there are fewer rounds, but three. `--compile-seconds` is what
  * torch.compile may take for a row; beyond that its row is left out.
  */
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     warmups: { type: 'string', default: '' },
     minutes: { type: 'string', default: '16' },
     isa: { type: 'string', default: 'avx2' },
+    texts: { type: 'string', default: 'captions' },
     python: { type: 'string', default: process.env.GVX_PYTHON ?? '/usr/bin/python3' },
     compile: { type: 'boolean', default: true },
     'compile-seconds': { type: 'string', default: '150' },
@@ -70,6 +73,9 @@ type Row = {
 const build = spawnSync('npm', ['run', '--silent', 'build'], { stdio: ['ignore', 2, 2] })
 if (build.status !== 0) throw new Error('npm run build failed')
 
+const textsFor = (kind: Kind, size: Size, batch: number) =>
+  kind === 'train' ? textsOf(size, batch, values.texts as TextKind) : []
+
 type Task = { size: Size; job: Job }
 const tasks: Task[] = values.size.split(',').flatMap((name) =>
   (values.kind.split(',') as Kind[]).flatMap((kind) =>
@@ -82,7 +88,15 @@ const tasks: Task[] = values.size.split(',').flatMap((name) =>
         const batches = kind === 'train' ? [size.batch] : [1, 8]
         return batches.map((batch) => ({
           size,
-          job: { kind, size: size.name, backend: 'native', threads, batch, profiledSteps: 1 } as Job,
+          job: {
+            kind,
+            size: size.name,
+            backend: 'native',
+            threads,
+            batch,
+            texts: textsFor(kind, size, batch),
+            profiledSteps: 1,
+          } as Job,
         }))
       }),
   ),
@@ -196,11 +210,11 @@ function rowOf({ device, ms, cpuMs, peakBytes, cost }: Measured, theirs: Measure
 }
 
 /** Every Python that has PyTorch: with its own choice of kernels, with OpenBLAS for this processor, and compiled. */
-function peers({ config, textLength }: Size, { kind, batch, threads }: Job): Contender[] {
+function peers({ config }: Size, { kind, batch, threads, texts }: Job): Contender[] {
   const command = (python: string, compile: boolean) => [
     python,
     'bench/peers/torch_step.py',
-    JSON.stringify({ kind, batch, threads, model: config.model, textLength, nouns: config.multiLabel.nouns, compile }),
+    JSON.stringify({ kind, batch, threads, texts, model: config.model, compile }),
   ]
   // OpenBLAS takes this processor for an older one than it is; PyTorch's own wheels do not ask it
   const env = {

@@ -2,7 +2,8 @@
 
 Speaks with bench/peers.ts as bench/worker.ts does: one JSON job as argument, `{"ready"}`, then a line in, a step, a line out.
 The model is GroupViT from the paper's description, written for speed: one projection for query, key and value,
-scaled_dot_product_attention where this PyTorch has it, a fused AdamW where it has one. `compile` asks for torch.compile
+scaled_dot_product_attention where this PyTorch has it, a fused AdamW where it has one. Texts are padded to the longest of the
+batch, not to the context. `compile` asks for torch.compile
 (TorchInductor's C++, which needs a compiler): what it compiles in its first step is compiled before it says that it is ready.
 """
 import json
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 job = json.loads(sys.argv[1])
 torch.manual_seed(0)
 torch.set_num_threads(job["threads"])
-M, B, T = job["model"], job["batch"], job["textLength"]
+M, B = job["model"], job["batch"]
 
 
 def attend(q, k, v, heads, causal=False):
@@ -192,10 +193,10 @@ def training():
         optimizer = torch.optim.AdamW(groups, lr=1e-3)
     forward = torch.compile(model) if job.get("compile") else model
     images = torch.randn(B, 3, M["imageSize"], M["imageSize"])
-    ids = torch.randint(1, 500, (B * (1 + job["nouns"]), T))
-    ends = torch.randint(T // 3, T, (ids.shape[0],))
-    ends[0] = T - 1
-    ids[torch.arange(ids.shape[0]), ends] = M["text"]["vocabSize"] - 1
+    texts = job["texts"]
+    ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
+    for row, text in zip(ids, texts):
+        row[: len(text)] = torch.tensor(text)
 
     def step():
         optimizer.zero_grad(set_to_none=True)

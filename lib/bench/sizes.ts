@@ -1,29 +1,20 @@
 import { loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 
-/** A model, a batch and texts of some length: what is measured, on every backend and by every peer. */
-export type Size = {
-  name: string
-  config: Config
-  batch: number
-  /** Tokens of the longest text of a batch. gvx cuts texts to it, and the peers are given nothing longer. */
-  textLength: number
-}
+/** A model and a batch: what is measured, on every backend and by every peer. */
+export type Size = { name: string; config: Config; batch: number }
 
 export const SIZES = ['scenes', 'tiny', 'vit-s'] as const
 
-/**
- * vit-s: the paper's model, texts of full length. scenes: the configuration most sweeps run, captions as the scenes have
- * them. tiny: between the two, without an image size that would fit a GPU only.
- */
+/** vit-s: the paper's model. scenes: the configuration most sweeps run. tiny: between the two. */
 export function sizeNamed(name: string): Size {
   switch (name) {
     case 'vit-s':
-      return size(name, loadConfig(null), 8, 77)
+      return { name, batch: 8, config: loadConfig(null).config }
     case 'scenes':
-      return size(name, loadConfig('scenes.yaml'), 64, 24)
+      return { name, batch: 64, config: loadConfig('scenes.yaml').config }
     case 'tiny':
-      return size(name, loadConfig(null, { overrides: TINY }), 32, 24)
+      return { name, batch: 32, config: loadConfig(null, { overrides: TINY }).config }
     default:
       throw new Error(`no size ${name}: vit-s, scenes or tiny`)
   }
@@ -45,10 +36,3 @@ const TINY = {
   'model.projection.dim': 128,
   'model.projection.hiddenDim': 512,
 }
-
-const size = (name: string, { config }: { config: Config }, batch: number, textLength: number): Size => ({
-  name,
-  config,
-  batch,
-  textLength: Math.min(textLength, config.model.text.contextLength),
-})

@@ -11,15 +11,15 @@ export type Kind = 'train' | 'eval'
 /** What is done in one step; it ends when the numbers are there. */
 export type Step = () => Promise<void>
 
-/** Whole optimizer steps: both towers forward and backward, clipping, AdamW. */
-export function trainingStep({ config, textLength }: Size, batch: number): Step {
-  const { model, multiLabel } = config
+/** Whole optimizer steps: both towers forward and backward, clipping, AdamW. `texts` are those of one batch (texts.ts). */
+export function trainingStep({ config }: Size, batch: number, texts: number[][]): Step {
+  const { model } = config
   const params = initParams(model, 0)
   const optimizer = createAdamW(config.train, params, trainableNames(model))
-  const { uniform, normal } = randomStream(0, 'bench')
+  const { normal } = randomStream(0, 'bench')
   const data: TrainBatch = {
     images: Float32Array.from({ length: batch * model.imageSize ** 2 * 3 }, normal),
-    tokens: texts(batch * (1 + multiLabel.nouns), model.text, textLength, uniform),
+    tokens: padded(texts, model.text.contextLength),
   }
   let done = 0
   return async () => {
@@ -28,21 +28,9 @@ export function trainingStep({ config, textLength }: Size, batch: number): Step 
   }
 }
 
-/** Texts of a third to the whole of `length`; the first one has it all. Start and end are the last two ids. */
-function texts(
-  count: number,
-  { contextLength, vocabSize }: { contextLength: number; vocabSize: number },
-  length: number,
-  uniform: () => number,
-): Int32Array {
-  const out = new Int32Array(count * contextLength)
-  for (let i = 0; i < count; i++) {
-    const end = i === 0 ? length - 1 : Math.floor((length / 3) * (1 + 2 * uniform()))
-    const row = out.subarray(i * contextLength, (i + 1) * contextLength)
-    row[0] = vocabSize - 2
-    for (let t = 1; t < end; t++) row[t] = 1 + Math.floor(uniform() * 500)
-    row[end] = vocabSize - 1
-  }
+function padded(texts: number[][], length: number): Int32Array {
+  const out = new Int32Array(texts.length * length)
+  for (const [i, text] of texts.entries()) out.set(text, i * length)
   return out
 }
 

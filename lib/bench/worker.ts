@@ -18,6 +18,8 @@ export type Job = {
   backend: BackendName
   threads: number
   batch: number
+  /** Of a training batch: textsOf. They come from outside, so that the memory of what makes them is not measured. */
+  texts: number[][]
   /** Steps that are looked into at the end, of which the fastest counts. */
   profiledSteps: number
 }
@@ -39,7 +41,7 @@ try {
   const job = JSON.parse(process.argv[2]) as Job
   const size = sizeNamed(job.size)
   const { device } = await openBackend(job)
-  const step = job.kind === 'train' ? trainingStep(size, job.batch) : evaluationStep(size, job.batch)
+  const step = job.kind === 'train' ? trainingStep(size, job.batch, job.texts) : evaluationStep(size, job.batch)
   say({ ready: device })
   let [fmaPeak, asked] = [0, Number.NEGATIVE_INFINITY]
   for await (const _ of createInterface({ input: process.stdin })) {

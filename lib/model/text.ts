@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../config/schema.ts'
 import { norm, transformerLayer } from '../nn/layers.ts'
 import { param } from '../nn/params.ts'
-import { attendsToLengths, embed, type Params, type Tensor, tf, tidy } from '../tensor/index.ts'
+import { embed, type Params, type Sequences, type Tensor, takesSequences, tf, tidy } from '../tensor/index.ts'
 import * as names from './names.ts'
 
 /** Texts as token ids, cut to the longest of them. */
@@ -53,7 +53,7 @@ export function encodeText(params: Params, model: ModelConfig, ids: Tensor, { wh
 /** The same for texts that were prepared by `tokensOf`. */
 export function encodeTokens(params: Params, model: ModelConfig, tokens: Tokens, whole = false): EncodedTexts {
   return tidy(() => {
-    const { x, ends } = whole || !attendsToLengths() ? padded(params, model, tokens) : unpadded(params, model, tokens)
+    const { x, ends } = whole || !takesSequences() ? padded(params, model, tokens) : joined(params, model, tokens)
     const { width } = model.text
     const atEnd = embed(tf.reshape(x, [-1, width]), tf.tensor1d(ends, 'int32'))
     const record: Record<string, Tensor> = whole ? { last_hidden: norm(params, names.TEXT_NORM, x) } : {}
@@ -75,32 +75,76 @@ function padded(params: Params, model: ModelConfig, { ids, batch, length, ends }
   return { x, ends: ends.map((end, i) => i * length + end) }
 }
 
-/** Each text as long as it is, one after the other: captions of a batch are mostly shorter than the longest. x [R, C]. */
-function unpadded(params: Params, model: ModelConfig, { ids, batch, length, ends }: Tokens): Hidden {
-  const lengths = ends.map((end) => end + 1)
-  const rows = Array.from({ length: batch }, (_, i) => ids.subarray(i * length, i * length + lengths[i]))
-  const total = lengths.reduce((a, b) => a + b, 0)
-  const [tokens, places] = [new Int32Array(total), new Int32Array(total)]
-  let from = 0
-  const last = ends.map((end, i) => {
-    tokens.set(rows[i], from)
-    for (let t = 0; t <= end; t++) places[from + t] = t
-    from += lengths[i]
-    return from - 1
-  })
-  const embedded = embed(param(params, names.TOKEN_TABLE), tf.tensor1d(tokens, 'int32'))
+/** Texts as long as they are, and of what they have in common only one: joinTexts. x [R, C]. */
+function joined(params: Params, model: ModelConfig, texts: Tokens): Hidden {
+  const { ids, places, ends, sequences } = joinTexts(texts)
+  const embedded = embed(param(params, names.TOKEN_TABLE), tf.tensor1d(ids, 'int32'))
   const positions = embed(param(params, names.TEXT_POSITIONS), tf.tensor1d(places, 'int32'))
-  return { x: layers(params, model, tf.add(embedded, positions), lengths), ends: last }
+  return { x: layers(params, model, tf.add(embedded, positions), sequences), ends }
 }
 
-function layers(params: Params, { text }: ModelConfig, embedded: Tensor, lengths?: Int32Array): Tensor {
+export type JoinedTexts = {
+  /** Id and position of each row. [R] */
+  ids: Int32Array
+  places: Int32Array
+  /** The row of the last token of each text. [B] */
+  ends: Int32Array
+  /** The texts that have rows of their own. */
+  sequences: Sequences
+}
+
+/**
+ * A row for each token, and one for all texts that are the same up to it: attention is causal, so its state is the same in
+ * all of them. The rows of a text are those after the longest beginning that a text before it has as well. Prompts begin alike,
+ * so captions and nouns of a batch have half as many rows as tokens.
+ */
+export function joinTexts({ ids, length, ends }: Tokens): JoinedTexts {
+  const kinds = ids.reduce((a, b) => Math.max(a, b), 0) + 1
+  const rowAfter = new Map<number, number>() // by the row before it and its id
+  const [rowIds, places, starts, prefixStarts, prefixes]: number[][] = [[], [], [0], [0], []]
+  let longest = 0
+  const lastRows = ends.map((end, text) => {
+    const before: number[] = []
+    let row = -1
+    for (let t = 0; t <= end; t++) {
+      const id = ids[text * length + t]
+      const key = (row + 1) * kinds + id
+      const known = rowAfter.get(key)
+      row = known ?? rowIds.length
+      if (known === undefined) {
+        rowAfter.set(key, row)
+        rowIds.push(id)
+        places.push(t)
+      } else before.push(known)
+    }
+    if (rowIds.length > starts.at(-1)!) {
+      prefixStarts.push(prefixes.push(...before))
+      starts.push(rowIds.length)
+      longest = Math.max(longest, end + 1)
+    }
+    return row
+  })
+  return {
+    ids: Int32Array.from(rowIds),
+    places: Int32Array.from(places),
+    ends: lastRows,
+    sequences: {
+      starts: Int32Array.from(starts),
+      prefixStarts: Int32Array.from(prefixStarts),
+      prefixes: Int32Array.from(prefixes),
+      longest,
+    },
+  }
+}
+
+function layers(params: Params, { text }: ModelConfig, embedded: Tensor, sequences?: Sequences): Tensor {
   let x = embedded
   for (let layer = 0; layer < text.depth; layer++)
     x = transformerLayer(params, names.textLayerPrefix(layer), x, {
       heads: text.numHeads,
       activation: 'quickGelu',
       causal: true,
-      lengths,
+      sequences,
     })
   return x
 }

@@ -48,8 +48,8 @@ export type LayerOptions = {
   heads: number
   activation?: Activation
   causal?: boolean
-  /** Lengths of samples that lie one after the other, x [R, C], where the backend `attendsToLengths`. */
-  lengths?: Int32Array
+  /** Samples that lie one after the other, x [R, C], where the backend `takesSequences`. */
+  sequences?: EncoderOptions['sequences']
   /** Factors of the attention and the MLP of each sample while training: stochastic depth. */
   factors?: EncoderOptions['factors']
   /** Dropout of a branch while training. */

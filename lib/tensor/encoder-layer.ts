@@ -9,8 +9,10 @@ export type EncoderOptions = native.EncoderOptions & {
   dropout?: (branch: Tensor, index: 0 | 1) => Tensor
 }
 
-/** Whether `encoderLayer` takes samples of different lengths, so that nothing needs to be padded. */
-export const attendsToLengths = (): boolean => nativeBackend() !== null
+export type Sequences = native.Sequences
+
+/** Whether `encoderLayer` takes sequences, so that nothing needs to be padded or computed twice. */
+export const takesSequences = (): boolean => nativeBackend() !== null
 
 /**
  * A pre-norm transformer layer: x + attention(norm(x)), then + mlp(norm(...)). x [B, N, C] -> [B, N, C]; weights
@@ -19,8 +21,8 @@ export const attendsToLengths = (): boolean => nativeBackend() !== null
 export function encoderLayer(x: Tensor, weights: EncoderWeights, options: EncoderOptions): Tensor {
   const backend = nativeBackend()
   if (backend && !options.dropout) return native.encoderLayer(backend, x, weights, options)
-  const { heads, activation, causal, eps, factors, lengths, dropout = (branch) => branch } = options
-  if (lengths) throw new Error('samples of different lengths need the native backend, and no dropout')
+  const { heads, activation, causal, eps, factors, sequences, dropout = (branch) => branch } = options
+  if (sequences) throw new Error('sequences need the native backend, and no dropout')
   const add = (to: Tensor, branch: Tensor, index: 0 | 1) => {
     const of = factors?.[index]
     const kept = dropout(branch, index)

@@ -1,4 +1,10 @@
-export { attendsToLengths, type EncoderOptions, type EncoderWeights, encoderLayer } from './encoder-layer.ts'
+export {
+  type EncoderOptions,
+  type EncoderWeights,
+  encoderLayer,
+  type Sequences,
+  takesSequences,
+} from './encoder-layer.ts'
 export { valueAndGradients } from './gradients.ts'
 export {
   type AdamWNumbers,

@@ -209,23 +209,37 @@ describe.skipIf(!nativeBuilt())('fused layers of the native backend', () => {
     },
   )
 
-  it('a transformer layer over samples of different lengths is one over each of them', async () => {
-    await openBackend({ backend: 'native', threads: 2 })
-    const lengths = Int32Array.of(5, 40, 1, 300)
-    const total = lengths.reduce((a, b) => a + b, 0)
+  it('a transformer layer over sequences is one over each of them with what it goes on from', async () => {
+    const lengths = [5, 40, 1, 300, 7]
+    const prefixes = [[], [0, 1], [0, 1, 5, 6, 7, 8], [], [0, 1, 5]]
+    const startOf = (sizes: number[]) => Int32Array.of(0, ...sizes.map((_, i) => sizes.slice(0, i + 1).reduce(sum)))
+    const sum = (a: number, b: number) => a + b
+    const starts = startOf(lengths)
+    const sequences = {
+      starts,
+      prefixes: Int32Array.from(prefixes.flat()),
+      prefixStarts: startOf(prefixes.map((rows) => rows.length)),
+      longest: 300,
+    }
     const options = { heads: 2, activation: 'quickGelu', causal: true, eps: EPS } as const
-    const inputs = encoder([total], 32, 64)
-    const together = resultsOf({ inputs, f: (p) => encoderLayer(p.x, weightsOf(p), { ...options, lengths }) })
-    const apart = resultsOf({
-      inputs,
-      f: (p) =>
-        tf.concat(
-          (tf.split(p.x, [...lengths]) as Tensor[]).map((x) =>
-            tf.reshape(encoderLayer(tf.expandDims(x, 0), weightsOf(p), options), x.shape),
-          ),
-        ),
-    })
-    expectClose(together, apart)
+    const inputs = encoder([lengths.reduce(sum)], 32, 64)
+    const whole = (p: Params, i: number) => {
+      const own = Array.from({ length: lengths[i] }, (_, row) => starts[i] + row)
+      const x = tf.expandDims(tf.gather(p.x, tf.tensor1d([...prefixes[i], ...own], 'int32')), 0)
+      const y = encoderLayer(x, weightsOf(p), options)
+      return tf.slice(tf.squeeze(y, [0]), [prefixes[i].length, 0], [lengths[i], 32])
+    }
+    await openBackend({ backend: 'native', threads: 2 })
+    const apart = resultsOf({ inputs, f: (p) => tf.concat(lengths.map((_, i) => whole(p, i))) })
+    let single: Record<string, Float32Array> | null = null
+    for (const threads of [1, 2, 3, 7]) {
+      await openBackend({ backend: 'native', threads })
+      const together = resultsOf({ inputs, f: (p) => encoderLayer(p.x, weightsOf(p), { ...options, sequences }) })
+      expectClose(together, apart)
+      expect(together.value).toEqual(apart.value)
+      single ??= together
+      expect(together).toEqual(single)
+    }
   })
 
   it('an op outside of a gradient leaves nothing behind', async () => {

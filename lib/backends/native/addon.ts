@@ -177,6 +177,8 @@ export type EncoderShape = [
   causal: number,
   activation: number,
   starts: Int32Array | null,
+  prefixStarts: Int32Array | null,
+  prefixes: Int32Array | null,
   attentionFactor: Optional,
   mlpFactor: Optional,
 ]

@@ -99,13 +99,21 @@ static void attend(size_t batch, size_t heads, size_t queries, size_t keys, size
   expect_near(y[0], value / sum, 1, "attention");
 }
 
-static void encode(const std::vector<int32_t>& lengths, size_t heads, size_t size, size_t hidden, bool causal, bool factors) {
-  std::vector<int32_t> starts{0};
+/** Every sample but the first goes on from up to `before` rows of those before it. */
+static void encode(const std::vector<int32_t>& lengths, int32_t before, size_t heads, size_t size, size_t hidden, bool causal, bool factors) {
+  std::vector<int32_t> starts{0}, prefix_starts{0}, prefixes;
   size_t longest = 0;
-  for (const int32_t n : lengths) starts.push_back(starts.back() + n), longest = std::max(longest, static_cast<size_t>(n));
+  for (const int32_t n : lengths) {
+    const int32_t shared = std::min(before, starts.back());
+    for (int32_t i = 0; i < shared; i++) prefixes.push_back(i);
+    prefix_starts.push_back(prefix_starts.back() + shared);
+    longest = std::max(longest, static_cast<size_t>(shared + n));
+    starts.push_back(starts.back() + n);
+  }
+  const Sequences sequences{starts.data(), prefix_starts.data(), prefixes.data()};
   const size_t rows = static_cast<size_t>(starts.back()), c = heads * size;
   const Array factor = numbers(rows), x = numbers(rows * c), dy = numbers(rows * c);
-  const EncoderLayer l{rows, c, hidden, heads, lengths.size(), longest, 0.3f, 1e-5f, causal, Activation::gelu, starts.data(), factors ? factor.data() : nullptr, factors ? factor.data() : nullptr};
+  const EncoderLayer l{rows, c, hidden, heads, lengths.size(), longest, 0.3f, 1e-5f, causal, Activation::gelu, sequences, factors ? factor.data() : nullptr, factors ? factor.data() : nullptr};
   const size_t sizes[] = {c, c, c * c, c, c * c, c, c * c, c, c * c, c, c, c, hidden * c, hidden, c * hidden, c};
   std::vector<Array> weights, gradients;
   for (const size_t n : sizes) weights.push_back(numbers(n)), gradients.emplace_back(n);
@@ -193,9 +201,9 @@ int main() {
     attend(2, 2, 50, 50, 16, true);
     attend(1, 1, 270, 270, 8, true);
     attend(1, 2, 5, 33, 64, false);
-    encode({static_cast<int32_t>(pick(40)), 1, static_cast<int32_t>(pick(300))}, 2, pick(20), pick(90), true, false);
-    encode({50, 50, 50}, 3, 8, 96, false, true);
-    encode({30, 9}, 2, 32, 70, false, false);
+    encode({static_cast<int32_t>(pick(40)), 1, static_cast<int32_t>(pick(300))}, static_cast<int32_t>(pick(30)), 2, pick(20), pick(90), true, false);
+    encode({50, 50, 50}, 0, 3, 8, 96, false, true);
+    encode({30, 9}, 0, 2, 32, 70, false, false);
     elements(pick(9), pick(9), pick(9));
     elements(40, 33, 50);
     std::printf("%d threads, %s: %s\n", threads, kernels().name, failures ? "FAILED" : "ok");

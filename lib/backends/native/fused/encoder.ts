@@ -27,13 +27,24 @@ const ENCODER_WEIGHTS = [
 const MATRICES = ['q', 'k', 'v', 'out', 'fc1', 'fc2'] as const
 export type EncoderWeights = Record<(typeof ENCODER_WEIGHTS)[number], Tensor>
 
+/** Samples of different lengths one after the other, x [R, C], of which each may go on from rows of those before it. */
+export type Sequences = {
+  /** The rows of sample s are starts[s] to starts[s + 1]. */
+  starts: Int32Array
+  /** Before them come the rows prefixes[prefixStarts[s]] to prefixes[prefixStarts[s + 1]]. */
+  prefixes: Int32Array
+  prefixStarts: Int32Array
+  /** Rows of the longest sample with those before it. */
+  longest: number
+}
+
 export type EncoderOptions = {
   heads: number
   activation: Activation
   causal: boolean
   eps: number
-  /** Lengths of samples that lie one after the other, x [R, C]; without it x is [B, N, C]. */
-  lengths?: Int32Array
+  /** Without it x is [B, N, C]. */
+  sequences?: Sequences
   /** What the attention and the MLP of each sample are multiplied by before they are added; null for 1. */
   factors?: [attention: Float32Array | null, mlp: Float32Array | null]
 }
@@ -90,15 +101,11 @@ export function encoderLayer(
 }
 
 function shapeOf(x: Tensor, { fc1 }: EncoderWeights, options: EncoderOptions): EncoderShape {
-  const { heads, activation, causal, eps, lengths, factors } = options
+  const { heads, activation, causal, eps, sequences, factors } = options
   const channels = x.shape[x.rank - 1]!
   const rows = x.size / channels
-  const samples = lengths ? lengths.length : x.shape[0]!
-  const longest = lengths ? lengths.reduce((a, b) => Math.max(a, b), 0) : x.shape[1]!
-  const starts = lengths ? new Int32Array(samples + 1) : null
-  lengths?.forEach((length, i) => {
-    starts![i + 1] = starts![i] + length
-  })
+  const samples = sequences ? sequences.starts.length - 1 : x.shape[0]!
+  const longest = sequences ? sequences.longest : x.shape[1]!
   const ofRows = (ofSamples: Float32Array | null | undefined) =>
     ofSamples ? Float32Array.from({ length: rows }, (_, row) => ofSamples[Math.floor(row / longest)]) : null
   const scale = (channels / heads) ** -0.5
@@ -113,7 +120,9 @@ function shapeOf(x: Tensor, { fc1 }: EncoderWeights, options: EncoderOptions): E
     eps,
     causal ? 1 : 0,
     ACTIVATION[activation],
-    starts,
+    sequences?.starts ?? null,
+    sequences?.prefixStarts ?? null,
+    sequences?.prefixes ?? null,
     ofRows(factors?.[0]),
     ofRows(factors?.[1]),
   ]

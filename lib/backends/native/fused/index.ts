@@ -1,5 +1,5 @@
 export { attention } from './attention.ts'
 export { assignGroups, crossEntropy, embed, softmaxAxis } from './choose.ts'
-export { type EncoderOptions, type EncoderWeights, encoderLayer } from './encoder.ts'
+export { type EncoderOptions, type EncoderWeights, encoderLayer, type Sequences } from './encoder.ts'
 export { linear } from './linear.ts'
 export { batchNorm, l2Normalize, layerNorm } from './normalise.ts'

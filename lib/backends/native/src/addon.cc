@@ -291,7 +291,7 @@ EncoderLayer encoder_of(Arguments& a) {
   l.scale = a.real(), l.eps = a.real();
   l.causal = a.flag();
   l.activation = a.choice<Activation>();
-  l.starts = a.array<int32_t>();
+  l.sequences.starts = a.array<int32_t>(), l.sequences.prefix_starts = a.array<int32_t>(), l.sequences.prefixes = a.array<int32_t>();
   l.attention_factor = a.array(), l.mlp_factor = a.array();
   return l;
 }

@@ -141,14 +141,16 @@ void softmax_grad(const float* dy, const float* y, float* dx, size_t outer, size
   });
 }
 
+void copy_rows_serial(const float* from, size_t from_stride, float* to, size_t to_stride, size_t rows, size_t n) {
+  if (from_stride == n && to_stride == n) {
+    std::memcpy(to, from, rows * n * sizeof(float));
+    return;
+  }
+  for (size_t i = 0; i < rows; i++) std::memcpy(to + i * to_stride, from + i * from_stride, n * sizeof(float));
+}
+
 void copy_rows(const float* from, size_t from_stride, float* to, size_t to_stride, size_t rows, size_t n) {
-  Pool::instance().range(rows, grain(2 * GRAIN, n), [&](size_t begin, size_t end) {
-    if (from_stride == n && to_stride == n) {
-      std::memcpy(to + begin * n, from + begin * n, (end - begin) * n * sizeof(float));
-      return;
-    }
-    for (size_t i = begin; i < end; i++) std::memcpy(to + i * to_stride, from + i * from_stride, n * sizeof(float));
-  });
+  Pool::instance().range(rows, grain(2 * GRAIN, n), [&](size_t begin, size_t end) { copy_rows_serial(from + begin * from_stride, from_stride, to + begin * to_stride, to_stride, end - begin, n); });
 }
 
 void transpose(const float* x, float* y, const int32_t* shape, const int32_t* permutation, size_t rank) {

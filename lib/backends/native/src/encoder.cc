@@ -90,7 +90,7 @@ Epilogue with_bias(const float* bias) {
   return e;
 }
 
-Attention attention_of(const EncoderLayer& l) { return {l.samples, l.heads, l.longest, l.longest, l.channels / l.heads, l.scale, l.causal, l.starts}; }
+Attention attention_of(const EncoderLayer& l) { return {l.samples, l.heads, l.longest, l.longest, l.channels / l.heads, l.scale, l.causal, l.sequences}; }
 
 /** y = factor of the row * x. */
 void scale_rows(const float* x, const float* factor, float* y, size_t rows, size_t n) {

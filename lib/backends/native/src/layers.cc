@@ -78,28 +78,70 @@ void l2_normalize_grad(const float* dy, const float* y, const float* inverse, fl
 
 namespace {
 
-/** A sample's rows: queries from `query`, keys from `key`. */
+/** A sample's rows: queries from `query`, keys from `key`; before them `before` keys that lie in the rows `prefix`. */
 struct Sample {
-  size_t query, key, queries, keys;
+  size_t query, key, queries, own_keys, before;
+  const int32_t* prefix;
+  size_t keys() const { return before + own_keys; }
 };
 Sample sample_of(const Attention& a, size_t index) {
-  if (!a.starts) return {index * a.queries, index * a.keys, a.queries, a.keys};
-  const size_t begin = static_cast<size_t>(a.starts[index]), n = static_cast<size_t>(a.starts[index + 1]) - begin;
-  return {begin, begin, n, n};
+  const Sequences& all = a.sequences;
+  if (!all.starts) return {index * a.queries, index * a.keys, a.queries, a.keys, 0, nullptr};
+  const size_t begin = static_cast<size_t>(all.starts[index]), n = static_cast<size_t>(all.starts[index + 1]) - begin;
+  const int32_t first = all.prefix_starts[index];
+  return {begin, begin, n, n, static_cast<size_t>(all.prefix_starts[index + 1] - first), all.prefixes + first};
 }
 
+/** Rows of a head of a sample that begin at `column`: where they lie, or with those of its prefix copied to `copy`. */
+Heads rows_of(const Sample& s, Heads x, size_t column, size_t size, float* copy) {
+  if (s.before == 0) return {x.data + s.key * x.stride + column, x.stride};
+  for (size_t j = 0; j < s.before; j++) std::memcpy(copy + j * size, x.data + static_cast<size_t>(s.prefix[j]) * x.stride + column, size * sizeof(float));
+  copy_rows_serial(x.data + s.key * x.stride + column, x.stride, copy + s.before * size, size, s.own_keys, size);
+  return {copy, size};
+}
+
+/** Attention of `queries` queries from `from` on to the keys and values of their sample. */
 HeadTask head_at(const Attention& a, const Sample& s, Heads q, Heads k, Heads v, size_t head, size_t from, size_t queries) {
-  const size_t column = head * a.head_size;
   HeadTask t;
-  t.queries = queries, t.keys = s.keys, t.size = a.head_size;
+  t.queries = queries, t.keys = s.keys(), t.size = a.head_size;
   t.scale = a.scale;
-  t.visible = a.causal ? from + 1 : 0;
-  t.q = q.data + (s.query + from) * q.stride + column, t.q_stride = static_cast<ptrdiff_t>(q.stride);
-  t.k = k.data + s.key * k.stride + column, t.k_stride = static_cast<ptrdiff_t>(k.stride);
-  t.v = v.data + s.key * v.stride + column, t.v_stride = static_cast<ptrdiff_t>(v.stride);
+  t.visible = a.causal ? s.before + from + 1 : 0;
+  t.q = q.data + (s.query + from) * q.stride + head * a.head_size, t.q_stride = static_cast<ptrdiff_t>(q.stride);
+  t.k = k.data, t.k_stride = static_cast<ptrdiff_t>(k.stride);
+  t.v = v.data, t.v_stride = static_cast<ptrdiff_t>(v.stride);
   t.y = nullptr, t.y_stride = 0;
   t.log_sum = nullptr;
   return t;
+}
+
+/**
+ * What a sample has found for the keys and values of a head, [keys, 2 size] each row of k and v: its own rows to dk and dv,
+ * those of its prefix, which other samples have, too, to `shared` [before, 2 heads size].
+ */
+void hand_out(const Sample& s, const float* found, size_t column, size_t size, HeadsOut dk, HeadsOut dv, float* shared, size_t width) {
+  copy_rows_serial(found, 2 * size, shared + column, 2 * width, s.before, size);
+  copy_rows_serial(found + size, 2 * size, shared + width + column, 2 * width, s.before, size);
+  found += s.before * 2 * size;
+  copy_rows_serial(found, 2 * size, dk.data + s.key * dk.stride + column, dk.stride, s.own_keys, size);
+  copy_rows_serial(found + size, 2 * size, dv.data + s.key * dv.stride + column, dv.stride, s.own_keys, size);
+}
+
+/** Adds what all samples have found for the rows of their prefixes, one sample after the other. */
+void add_shared(const Attention& a, const float* shared, HeadsOut dk, HeadsOut dv) {
+  const Sequences& all = a.sequences;
+  const size_t size = a.head_size, width = a.heads * size;
+  Pool::instance().run(static_cast<int>(a.heads), [&](int head) {
+    const size_t column = static_cast<size_t>(head) * size;
+    const auto add = [&](const float* found, float* sum) {
+      for (size_t j = 0; j < size; j++) sum[j] += found[j];
+    };
+    for (int32_t i = 0; i < all.prefix_starts[a.batch]; i++) {
+      const size_t row = static_cast<size_t>(all.prefixes[i]);
+      const float* found = shared + static_cast<size_t>(i) * 2 * width + column;
+      add(found, dk.data + row * dk.stride + column);
+      add(found + width, dv.data + row * dv.stride + column);
+    }
+  });
 }
 
 }  // namespace
@@ -108,16 +150,17 @@ void attention(const Attention& a, Heads q, Heads k, Heads v, HeadsOut y, float*
   const size_t most = (a.queries + QUERIES - 1) / QUERIES;
   const double work = 2.0 * std::min(a.queries, QUERIES) * a.keys * a.head_size;
   Pool::instance().range(a.batch * a.heads * most, static_cast<size_t>(WORTH / (work + 1)) + 1, [&](size_t begin, size_t end) {
-    static thread_local Scratch scratch;
+    static thread_local Scratch scratch, copies;
     for (size_t i = begin; i < end; i++) {
-      const size_t index = i / most / a.heads, head = i / most % a.heads, block = i % most;
+      const size_t index = i / most / a.heads, head = i / most % a.heads, column = head * a.head_size, block = i % most;
       const Sample s = sample_of(a, index);
       const size_t blocks = (s.queries + QUERIES - 1) / QUERIES;
       if (block >= blocks) continue;
       const size_t from = s.queries * block / blocks, n = s.queries * (block + 1) / blocks - from;
-      HeadTask t = head_at(a, s, q, k, v, head, from, n);
-      if (a.causal) t.keys = std::min(s.keys, from + n);  // nobody here sees more
-      t.y = y.data + (s.query + from) * y.stride + head * a.head_size;
+      float* copy = copies.get(2 * s.keys() * a.head_size);
+      HeadTask t = head_at(a, s, q, rows_of(s, k, column, a.head_size, copy), rows_of(s, v, column, a.head_size, copy + s.keys() * a.head_size), head, from, n);
+      if (a.causal) t.keys = std::min(s.keys(), s.before + from + n);  // nobody here sees more
+      t.y = y.data + (s.query + from) * y.stride + column;
       t.y_stride = static_cast<ptrdiff_t>(y.stride);
       t.log_sum = log_sum ? log_sum + s.query * a.heads + head * s.queries + from : nullptr;
       kernels().attention_head(t, scratch.get(kernels().attention_scratch(n, t.keys, t.size)));
@@ -127,26 +170,36 @@ void attention(const Attention& a, Heads q, Heads k, Heads v, HeadsOut y, float*
 
 void attention_grad(const Attention& a, Heads dy, Heads q, Heads k, Heads v, const float* log_sum, HeadsOut dq, HeadsOut dk, HeadsOut dv) {
   const double work = 5.0 * a.queries * a.keys * a.head_size;
+  const size_t size = a.head_size, width = a.heads * size;
+  static thread_local Scratch of_prefixes;
+  float* shared = a.sequences.starts ? of_prefixes.get(static_cast<size_t>(a.sequences.prefix_starts[a.batch]) * 2 * width) : nullptr;
   Pool::instance().range(a.batch * a.heads, static_cast<size_t>(WORTH / (work + 1)) + 1, [&](size_t begin, size_t end) {
-    static thread_local Scratch scratch;
+    static thread_local Scratch scratch, copies;
     for (size_t i = begin; i < end; i++) {
-      const size_t head = i % a.heads, column = head * a.head_size;
-      const Sample s = sample_of(a, i / a.heads);
+      const size_t index = i / a.heads, head = i % a.heads, column = head * size;
+      const Sample s = sample_of(a, index);
       const size_t blocks = (s.queries + QUERIES - 1) / QUERIES;
+      float* copy = copies.get(4 * s.keys() * size);
+      float* found = copy + 2 * s.keys() * size;
+      const Heads its_k = rows_of(s, k, column, size, copy), its_v = rows_of(s, v, column, size, copy + s.keys() * size);
+      const HeadsOut its_dk = s.before ? HeadsOut{found, 2 * size} : HeadsOut{dk.data + s.key * dk.stride + column, dk.stride};
+      const HeadsOut its_dv = s.before ? HeadsOut{found + size, 2 * size} : HeadsOut{dv.data + s.key * dv.stride + column, dv.stride};
       for (size_t block = 0; block < blocks; block++) {
         const size_t from = s.queries * block / blocks, n = s.queries * (block + 1) / blocks - from, row = s.query + from;
         HeadGradTask g;
-        g.forward = head_at(a, s, q, k, v, head, from, n);
+        g.forward = head_at(a, s, q, its_k, its_v, head, from, n);
         g.forward.log_sum = const_cast<float*>(log_sum) + s.query * a.heads + head * s.queries + from;
         g.dy = dy.data + row * dy.stride + column, g.dy_stride = static_cast<ptrdiff_t>(dy.stride);
         g.dq = dq.data + row * dq.stride + column, g.dq_stride = static_cast<ptrdiff_t>(dq.stride);
-        g.dk = dk.data + s.key * dk.stride + column, g.dk_stride = static_cast<ptrdiff_t>(dk.stride);
-        g.dv = dv.data + s.key * dv.stride + column, g.dv_stride = static_cast<ptrdiff_t>(dv.stride);
+        g.dk = its_dk.data, g.dk_stride = static_cast<ptrdiff_t>(its_dk.stride);
+        g.dv = its_dv.data, g.dv_stride = static_cast<ptrdiff_t>(its_dv.stride);
         g.accumulate = block > 0;
-        kernels().attention_head_grad(g, scratch.get(kernels().attention_scratch(n, s.keys, a.head_size)));
+        kernels().attention_head_grad(g, scratch.get(kernels().attention_scratch(n, s.keys(), size)));
       }
+      if (s.before) hand_out(s, found, column, size, dk, dv, shared + static_cast<size_t>(a.sequences.prefix_starts[index]) * 2 * width, width);
     }
   });
+  if (shared) add_shared(a, shared, dk, dv);
 }
 
 void assign_groups(const float* logits, const float* noise, float* soft, float* hard, size_t batch, size_t groups, size_t tokens, float temperature) {

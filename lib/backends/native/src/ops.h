@@ -29,6 +29,8 @@ void softmax_grad(const float* dy, const float* y, float* dx, size_t outer, size
 void transpose(const float* x, float* y, const int32_t* shape, const int32_t* permutation, size_t rank);
 /** `rows` stretches of `n` numbers. */
 void copy_rows(const float* from, size_t from_stride, float* to, size_t to_stride, size_t rows, size_t n);
+/** On the calling thread alone; for use inside a chunk of work. */
+void copy_rows_serial(const float* from, size_t from_stride, float* to, size_t to_stride, size_t rows, size_t n);
 void gather(const float* table, const int32_t* ids, size_t count, float* y, size_t width);
 /** Adds rows of x to rows `ids` of y; ids outside [0, rows) are skipped, as tfjs does. */
 void scatter_add(const float* x, const int32_t* ids, size_t count, float* y, size_t rows, size_t width);
@@ -63,21 +65,25 @@ struct HeadsOut {
   size_t stride;
 };
 /**
- * causal: query i sees keys 0..i. `starts` [batch + 1]: samples of different lengths one after the other, sample s in rows
- * starts[s] to starts[s + 1]; queries and keys are then the longest, and lie in the same rows.
+ * Samples of different lengths, one after the other: sample s has the rows starts[s] to starts[s + 1]. Before its own it
+ * goes on from the rows prefixes[prefix_starts[s]] to prefixes[prefix_starts[s + 1]], which belong to samples before it.
  */
+struct Sequences {
+  const int32_t *starts = nullptr, *prefix_starts = nullptr, *prefixes = nullptr;
+};
+/** causal: query i sees keys 0..i. With sequences queries and keys lie in the same rows, and are here the longest with its prefix. */
 struct Attention {
   size_t batch, heads, queries, keys, head_size;
   float scale;
   bool causal;
-  const int32_t* starts = nullptr;
+  Sequences sequences = {};
 };
 /** log_sum [batch, heads, queries], a number a row and head, is what the backward pass needs; it may be null. */
 void attention(const Attention&, Heads q, Heads k, Heads v, HeadsOut y, float* log_sum);
 void attention_grad(const Attention&, Heads dy, Heads q, Heads k, Heads v, const float* log_sum, HeadsOut dq, HeadsOut dk, HeadsOut dv);
 
 /**
- * A pre-norm transformer layer. x [rows, channels] are `samples` of equal length, or of the lengths that `starts` says.
+ * A pre-norm transformer layer. x [rows, channels] are `samples` of equal length, or sequences, which must be causal.
  * The activations that a backward pass needs go to Saved; what it can make again at little cost (layer norms, the
  * activation of the MLP) is not kept.
  */
@@ -86,8 +92,8 @@ struct EncoderLayer {
   float scale, eps;
   bool causal;
   Activation activation;
-  const int32_t* starts;                          // [samples + 1] or null
-  const float *attention_factor, *mlp_factor;     // [rows] or null: factors of the two branches
+  Sequences sequences;
+  const float *attention_factor, *mlp_factor;  // [rows] or null: factors of the two branches
 };
 /** Matrices are [out, in]. The same for the gradients. */
 template <class Number>
