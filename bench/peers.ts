@@ -12,10 +12,11 @@ import { median } from '../lib/core/statistics.ts'
 
 /**
  * gvx against PyTorch on this machine, taking turns: `npm run --silent bench:peers -- [--json] [--size
- * scenes,tiny] [--kind train,eval] [--threads 1,2] [--rounds 7] [--isa ''] [--texts long] [--no-compile] [--python /usr/bin/python3,...]`.
+ * scenes,tiny] [--kind train,eval] [--threads 1,2] [--rounds 7] [--isa ''] [--texts long] [--padded] [--no-compile] [--python /usr/bin/python3,...]`.
  * Of several peers (Pythons, BLAS settings, eager and compiled) the row of a size names the fastest. `--isa avx2`, the
  * default, adds a row in which gvx may not use AVX-512, against the same peers. Texts are captions and prompts as they are;
- * `long` ones leave gvx no padding and no common beginnings to save. Everything takes about `--minutes`, of
+ * `long` ones leave gvx no padding and no common beginnings to save. The peers pad them to the longest of the batch, or, `--padded`, to
+ * the context, as the reference does. Everything takes about `--minutes`, of
  * which each row has its share: on a slow machine there are fewer rounds, but three. `--compile-seconds` is what
  * torch.compile may take for a row; beyond that its row is left out.
  */
@@ -31,6 +32,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '16' },
     isa: { type: 'string', default: 'avx2' },
     texts: { type: 'string', default: 'captions' },
+    padded: { type: 'boolean', default: false },
     python: { type: 'string', default: process.env.GVX_PYTHON ?? '/usr/bin/python3' },
     compile: { type: 'boolean', default: true },
     'compile-seconds': { type: 'string', default: '150' },
@@ -214,7 +216,7 @@ function peers({ config }: Size, { kind, batch, threads, texts }: Job): Contende
   const command = (python: string, compile: boolean) => [
     python,
     'bench/peers/torch_step.py',
-    JSON.stringify({ kind, batch, threads, texts, model: config.model, compile }),
+    JSON.stringify({ kind, batch, threads, texts, padded: values.padded, model: config.model, compile }),
   ]
   // OpenBLAS takes this processor for an older one than it is; PyTorch's own wheels do not ask it
   const env = {

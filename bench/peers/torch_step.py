@@ -3,7 +3,7 @@
 Speaks with bench/peers.ts as bench/worker.ts does: one JSON job as argument, `{"ready"}`, then a line in, a step, a line out.
 The model is GroupViT from the paper's description, written for speed: one projection for query, key and value,
 scaled_dot_product_attention where this PyTorch has it, a fused AdamW where it has one. Texts are padded to the longest of the
-batch, not to the context. `compile` asks for torch.compile
+batch; `padded`: to the context, as the reference does. `compile` asks for torch.compile
 (TorchInductor's C++, which needs a compiler): what it compiles in its first step is compiled before it says that it is ready.
 """
 import json
@@ -194,7 +194,8 @@ def training():
     forward = torch.compile(model) if job.get("compile") else model
     images = torch.randn(B, 3, M["imageSize"], M["imageSize"])
     texts = job["texts"]
-    ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
+    length = M["text"]["contextLength"] if job["padded"] else max(map(len, texts))
+    ids = torch.zeros(len(texts), length, dtype=torch.long)
     for row, text in zip(ids, texts):
         row[: len(text)] = torch.tensor(text)
 

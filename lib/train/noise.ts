@@ -12,7 +12,7 @@ export function stepNoise(seed: number, step: number): TrainingNoise {
       const values = rowsOf(shape[0], sizeOf(shape), seed, ['gumbel', step, block])
       // half a unit of the 32-bit uniform keeps both logarithms finite
       for (let i = 0; i < values.length; i++) values[i] = -Math.log(-Math.log(values[i] + 2 ** -33))
-      return tf.tensor(Float32Array.from(values), shape)
+      return tf.tensor(new Float32Array(values), shape)
     },
     dropPath: (layer, branch, batch) => rowsOf(batch, batch, seed, ['dropPath', step, layer, branch]),
     dropout: (layer, branch, batch, size) => rowsOf(batch, size, seed, ['dropout', step, layer, branch]),

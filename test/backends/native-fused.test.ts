@@ -117,6 +117,22 @@ const CASES: Record<string, Case> = {
     inputs: encoder([1, 400], 8, 4096),
     f: (p) => encoderLayer(p.x, weightsOf(p), { heads: 1, activation: 'gelu', causal: false, eps: EPS }),
   },
+  // half a million numbers inside the MLP and few weights: their gradients are summed in parts
+  'a transformer layer of very many rows': {
+    inputs: encoder([65, 64], 32, 128),
+    f: (p) =>
+      encoderLayer(p.x, weightsOf(p), {
+        heads: 2,
+        activation: 'gelu',
+        causal: false,
+        eps: EPS,
+        factors: [0, 1].map((branch) => Float32Array.from({ length: 65 }, (_, i) => ((i + branch) % 4) / 2)) as never,
+      }),
+  },
+  'a wide transformer layer of very many rows': {
+    inputs: encoder([62, 51], 16, 512),
+    f: (p) => encoderLayer(p.x, weightsOf(p), { heads: 1, activation: 'gelu', causal: false, eps: EPS }),
+  },
   'a transformer layer with stochastic depth': {
     inputs: encoder([3, 7], 16, 24),
     f: (p) =>

@@ -204,6 +204,7 @@ int main() {
     encode({static_cast<int32_t>(pick(40)), 1, static_cast<int32_t>(pick(300))}, static_cast<int32_t>(pick(30)), 2, pick(20), pick(90), true, false);
     encode({50, 50, 50}, 0, 3, 8, 96, false, true);
     encode({30, 9}, 0, 2, 32, 70, false, false);
+    encode(std::vector<int32_t>(130, 33), 3, 1, 16, 128, true, true);  // the gradients of the weights are summed in parts
     elements(pick(9), pick(9), pick(9));
     elements(40, 33, 50);
     std::printf("%d threads, %s: %s\n", threads, kernels().name, failures ? "FAILED" : "ok");

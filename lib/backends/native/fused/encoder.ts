@@ -106,8 +106,14 @@ function shapeOf(x: Tensor, { fc1 }: EncoderWeights, options: EncoderOptions): E
   const rows = x.size / channels
   const samples = sequences ? sequences.starts.length - 1 : x.shape[0]!
   const longest = sequences ? sequences.longest : x.shape[1]!
-  const ofRows = (ofSamples: Float32Array | null | undefined) =>
-    ofSamples ? Float32Array.from({ length: rows }, (_, row) => ofSamples[Math.floor(row / longest)]) : null
+  const ofRows = (ofSamples: Float32Array | null | undefined) => {
+    if (!ofSamples) return null
+    const all = new Float32Array(rows)
+    ofSamples.forEach((factor, i) => {
+      all.fill(factor, i * longest, (i + 1) * longest)
+    })
+    return all
+  }
   const scale = (channels / heads) ** -0.5
   return [
     rows,

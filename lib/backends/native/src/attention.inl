@@ -85,21 +85,20 @@ GVX_TARGET static void exponentials(float* scores, size_t keys, size_t ld, float
       if (n == TOGETHER) {
 #pragma omp simd
         for (size_t i = 0; i < TOGETHER; i++) {
-          const float e = exp_(p[i] * factor - m[i]);
+          const float e = exp_below(p[i] * factor - m[i]);
           p[i] = e;
           s[i] += e;
         }
       } else {
 #pragma omp simd
         for (size_t i = 0; i < GVX_LANES; i++) {
-          const float e = exp_(p[i] * factor - m[i]);
+          const float e = exp_below(p[i] * factor - m[i]);
           p[i] = e;
           s[i] += e;
         }
       }
     }
-    std::memcpy(most + c, m, n * sizeof(float));
-    std::memcpy(sum + c, s, n * sizeof(float));
+    for (size_t i = 0; i < n; i++) most[c + i] = m[i], sum[c + i] = s[i];
   }
 }
 
@@ -109,7 +108,7 @@ GVX_TARGET static void weights_of_scores(float* scores, size_t keys, size_t ld, 
     float* p = scores + j * ld;
     hide_from_earlier(p, j, visible, 0, ld);
 #pragma omp simd
-    for (size_t i = 0; i < ld; i++) p[i] = exp_(p[i] * factor - log_sum[i]);
+    for (size_t i = 0; i < ld; i++) p[i] = exp_below(p[i] * factor - log_sum[i]);
   }
 }
 

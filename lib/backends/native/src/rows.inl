@@ -137,7 +137,7 @@ GVX_TARGET static void softmax_rows(const float* x, float* y, size_t rows, size_
     float s = 0;
 #pragma omp simd reduction(+ : s)
     for (size_t j = 0; j < n; j++) {
-      const float e = exp_(x[j] - m);
+      const float e = exp_below(x[j] - m);
       y[j] = e;
       s += e;
     }
@@ -160,7 +160,7 @@ GVX_TARGET static void softmax_columns(const float* x, float* y, size_t reduced,
       float* b = y + r * inner + c;
 #pragma omp simd
       for (size_t j = 0; j < n; j++) {
-        const float e = exp_(a[j] - m[j]);
+        const float e = exp_below(a[j] - m[j]);
         b[j] = e;
         s[j] += e;
       }
