@@ -6,7 +6,7 @@ import { operationsOf } from '../lib/bench/roofline.ts'
 import { type Size, sizeNamed } from '../lib/bench/sizes.ts'
 import type { Kind } from '../lib/bench/steps.ts'
 import { type TextKind, textsOf } from '../lib/bench/texts.ts'
-import { type Contender, type Measured, takeTurns, workerCommand } from '../lib/bench/turns.ts'
+import { type Contender, type Measured, takeTurns, workerFor } from '../lib/bench/turns.ts'
 import type { Job } from '../lib/bench/worker.ts'
 import { median } from '../lib/core/statistics.ts'
 
@@ -75,6 +75,7 @@ type Row = {
 const build = spawnSync('npm', ['run', '--silent', 'build'], { stdio: ['ignore', 2, 2] })
 if (build.status !== 0) throw new Error('npm run build failed')
 
+if (!['captions', 'long'].includes(values.texts)) throw new Error(`--texts ${values.texts}: captions or long`)
 const textsFor = (kind: Kind, size: Size, batch: number) =>
   kind === 'train' ? textsOf(size, batch, values.texts as TextKind) : []
 
@@ -154,7 +155,7 @@ async function compare(task: Task, stepSeconds: number): Promise<Row[]> {
   const gvx = ['', ...(values.isa ? [values.isa] : [])].map(
     (isa): Contender => ({
       name: isa ? `gvx ${isa}` : 'gvx',
-      command: workerCommand(job, true),
+      ...workerFor(job, true),
       env: isa ? { GVX_ISA: isa } : {},
     }),
   )
@@ -213,11 +214,12 @@ function rowOf({ device, ms, cpuMs, peakBytes, cost }: Measured, theirs: Measure
 
 /** Every Python that has PyTorch: with its own choice of kernels, with OpenBLAS for this processor, and compiled. */
 function peers({ config }: Size, { kind, batch, threads, texts }: Job): Contender[] {
-  const command = (python: string, compile: boolean) => [
-    python,
-    'bench/peers/torch_step.py',
-    JSON.stringify({ kind, batch, threads, texts, padded: values.padded, model: config.model, compile }),
-  ]
+  const peer = (python: string, compile: boolean) => ({
+    name: `${python}, ${compile ? 'torch.compile' : 'eager'}`,
+    command: [python, 'bench/peers/torch_step.py'],
+    job: { kind, batch, threads, texts, padded: values.padded, model: config.model, compile },
+    env,
+  })
   // OpenBLAS takes this processor for an older one than it is; PyTorch's own wheels do not ask it
   const env = {
     OMP_NUM_THREADS: String(threads),
@@ -227,10 +229,7 @@ function peers({ config }: Size, { kind, batch, threads, texts }: Job): Contende
   return values.python
     .split(',')
     .filter((python) => existsSync(python))
-    .flatMap((python) => [
-      { name: `${python}, eager`, command: command(python, false), env },
-      ...(values.compile ? [{ name: `${python}, torch.compile`, command: command(python, true), env }] : []),
-    ])
+    .flatMap((python) => [peer(python, false), ...(values.compile ? [peer(python, true)] : [])])
 }
 
 function readable(row: Row) {

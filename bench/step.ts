@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { sizeNamed } from '../lib/bench/sizes.ts'
 import { textsOf } from '../lib/bench/texts.ts'
-import { takeTurns, workerCommand } from '../lib/bench/turns.ts'
+import { takeTurns, workerFor } from '../lib/bench/turns.ts'
 import type { Job } from '../lib/bench/worker.ts'
 import { median } from '../lib/core/statistics.ts'
 
@@ -25,7 +25,7 @@ const size = sizeNamed(values.size)
 const texts = values.kind === 'train' ? textsOf(size, size.batch, 'captions') : []
 const contenders = values.backend.split(',').map((backend) => {
   const job = { kind: values.kind, size: size.name, backend, batch: size.batch, texts } as Job
-  return { name: backend, command: workerCommand({ ...job, threads: Number(values.threads), profiledSteps: 0 }) }
+  return { name: backend, ...workerFor({ ...job, threads: Number(values.threads), profiledSteps: 0 }) }
 })
 const measured = await takeTurns(contenders, Number(values.rounds), 3, (text) => process.stderr.write(`${text}\n`))
 const rows = measured.map(({ name, device, ms, peakBytes }) => ({

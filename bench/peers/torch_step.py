@@ -1,6 +1,6 @@
 """The same training step, or the same evaluation, in PyTorch on the CPU.
 
-Speaks with bench/peers.ts as bench/worker.ts does: one JSON job as argument, `{"ready"}`, then a line in, a step, a line out.
+Speaks with bench/peers.ts as lib/bench/worker.ts does: a job in, as JSON, `{"ready"}` out, then a line in, a step, a line out.
 The model is GroupViT from the paper's description, written for speed: one projection for query, key and value,
 scaled_dot_product_attention where this PyTorch has it, a fused AdamW where it has one. Texts are padded to the longest of the
 batch; `padded`: to the context, as the reference does. `compile` asks for torch.compile
@@ -16,7 +16,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-job = json.loads(sys.argv[1])
+job = json.loads(sys.stdin.readline())
 torch.manual_seed(0)
 torch.set_num_threads(job["threads"])
 M, B = job["model"], job["batch"]

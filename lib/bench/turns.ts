@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { median } from '../core/statistics.ts'
 import type { Cost, Job } from './worker.ts'
 
-/** A process that does one step for each line it is sent: the worker of this folder or a peer. */
-export type Contender = { name: string; command: string[]; env?: Record<string, string> }
+/** A process that does one step for each line it is sent: the worker of this folder or a peer. Its first line is the job, as JSON, where it has one. */
+export type Contender = { name: string; command: string[]; job?: object; env?: Record<string, string> }
 export type Measured = {
   name: string
   device: string
@@ -17,11 +17,14 @@ export type Measured = {
   cost: Cost | null
 }
 
-/** How the worker of this folder is started: as this module is, or `compiled` from dist/. */
-export function workerCommand(job: Job, compiled = !import.meta.url.endsWith('.ts')): string[] {
+/** The worker of this folder with a job: as this module is, or `compiled` from dist/. */
+export function workerFor(
+  job: Job,
+  compiled = !import.meta.url.endsWith('.ts'),
+): Required<Pick<Contender, 'command' | 'job'>> {
   const source = !compiled
   const file = fileURLToPath(new URL(source ? './worker.ts' : '../../dist/bench/worker.js', import.meta.url))
-  return [process.execPath, ...(source ? ['--import', 'tsx'] : []), file, JSON.stringify(job)]
+  return { command: [process.execPath, ...(source ? ['--import', 'tsx'] : []), file], job }
 }
 
 /** What may be spent; without limits nothing is cut short. */
@@ -121,6 +124,7 @@ async function start(contender: Contender, seconds: number): Promise<Running | {
     stdio: ['pipe', 'pipe', process.env.GVX_BENCH_DEBUG ? 'inherit' : 'ignore'],
   })
   child.stdin.on('error', () => {}) // of a process that has ended: its exit says so
+  if (contender.job) child.stdin.write(`${JSON.stringify(contender.job)}\n`)
   const lines = createInterface({ input: child.stdout })
   let late = false
   const patience = Number.isFinite(seconds)

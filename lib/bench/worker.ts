@@ -7,8 +7,8 @@ import { sizeNamed } from './sizes.ts'
 import { evaluationStep, type Kind, type Step, trainingStep } from './steps.ts'
 
 /**
- * One backend in a process of its own: `worker.ts JOB` where JOB is JSON. It says `{ready}`, then answers every line it
- * reads by one step and its milliseconds, of the clock and of all its threads, and the end of its input by its peak memory and, where the backend can tell,
+ * One backend in a process of its own. The first line it reads is its job, as JSON; it says `{ready}`, then answers every further line
+ * by one step and its milliseconds, of the clock and of all its threads, and the end of its input by its peak memory and, where the backend can tell,
  * by what a step costs and what the machine could do. bench/peers/torch_step.py speaks the same way, so that the two can
  * take turns.
  */
@@ -38,13 +38,14 @@ export type Cost = {
 }
 
 try {
-  const job = JSON.parse(process.argv[2]) as Job
+  const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+  const job = JSON.parse((await lines.next()).value) as Job
   const size = sizeNamed(job.size)
   const { device } = await openBackend(job)
   const step = job.kind === 'train' ? trainingStep(size, job.batch, job.texts) : evaluationStep(size, job.batch)
   say({ ready: device })
   let [fmaPeak, asked] = [0, Number.NEGATIVE_INFINITY]
-  for await (const _ of createInterface({ input: process.stdin })) {
+  for await (const _ of lines) {
     const [start, used] = [performance.now(), process.cpuUsage()]
     await step()
     const { user, system } = process.cpuUsage(used)

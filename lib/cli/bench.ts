@@ -3,7 +3,7 @@ import { operationsOf, type Profile, rooflineOf } from '../bench/roofline.ts'
 import { SIZES, sizeNamed } from '../bench/sizes.ts'
 import type { Kind } from '../bench/steps.ts'
 import { textsOf } from '../bench/texts.ts'
-import { type Measured, takeTurns, workerCommand } from '../bench/turns.ts'
+import { type Measured, takeTurns, workerFor } from '../bench/turns.ts'
 import { EXIT, UserError } from '../core/errors.ts'
 import { median } from '../core/statistics.ts'
 import type { BackendName } from '../tensor/open.ts'
@@ -87,7 +87,7 @@ export default defineCommand<Args, Bench>({
     const texts = kind === 'train' ? textsOf(size, batch, 'captions') : []
     const contenders = (args.backend ?? USUAL).map((backend) => ({
       name: backend,
-      command: workerCommand({
+      ...workerFor({
         kind,
         size: size.name,
         backend: backend as BackendName,

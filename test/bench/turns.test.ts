@@ -61,6 +61,25 @@ describe('contenders that take turns', () => {
     ])
   })
 
+  it('get their job as the first line, however long it is', async () => {
+    const counting = `let job
+     require('readline').createInterface({ input: process.stdin })
+       .on('line', (line) => {
+         console.log(JSON.stringify(job ? { ms: 1000 } : { ready: 'texts ' + JSON.parse(line).texts.length }))
+         job ??= line
+       })
+       .on('close', () => { console.log('{ "peakBytes": 7 }') })`
+    const texts = Array.from({ length: 100_000 }, (_, i) => [i])
+    const [{ device, ms }] = await takeTurns(
+      [{ name: 'a', command: [process.execPath, '-e', counting], job: { texts } }],
+      2,
+      0,
+      () => {},
+    )
+    expect(device).toBe('texts 100000')
+    expect(ms).toEqual([1000, 1000])
+  })
+
   it('are left out when they are not ready in time', async () => {
     const notes: string[] = []
     const slow = { name: 'slow', command: [process.execPath, '-e', 'setInterval(() => {}, 1000)'] }

@@ -83,7 +83,7 @@ void attention(const Attention&, Heads q, Heads k, Heads v, HeadsOut y, float* l
 void attention_grad(const Attention&, Heads dy, Heads q, Heads k, Heads v, const float* log_sum, HeadsOut dq, HeadsOut dk, HeadsOut dv);
 
 /**
- * A pre-norm transformer layer. x [rows, channels] are `samples` of equal length, or sequences, which must be causal.
+ * A pre-norm transformer layer. x [rows, channels] are `samples` of equal length, or sequences, which are causal where they go on from others.
  * The activations that a backward pass needs go to Saved; what it can make again at little cost (layer norms, the
  * activation of the MLP) is not kept.
  */
