@@ -136,7 +136,10 @@ async function start(contender: Contender, seconds: number): Promise<Running | {
   const ready = await answer(child, lines)
   clearTimeout(patience)
   if (late) return { why: `not ready after ${seconds} s` }
-  if (!ready?.ready) return { why: ready?.failed ?? 'it does not start' }
+  if (!ready?.ready) {
+    child.kill() // it may still listen
+    return { why: ready?.failed ?? 'it does not start' }
+  }
   return {
     contender,
     child,
