@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { operationsOf } from '../lib/bench/roofline.ts'
 import { type Size, sizeNamed } from '../lib/bench/sizes.ts'
 import type { Kind } from '../lib/bench/steps.ts'
-import { type TextKind, textsOf } from '../lib/bench/texts.ts'
+import { batchTokens, type TextKind } from '../lib/bench/texts.ts'
 import { type Contender, type Measured, takeTurns, workerFor } from '../lib/bench/turns.ts'
 import type { Job } from '../lib/bench/worker.ts'
 import { median } from '../lib/core/statistics.ts'
@@ -71,13 +71,10 @@ type Row = {
   load: number
 }
 
+if (!['captions', 'long'].includes(values.texts)) throw new Error(`--texts ${values.texts}: captions or long`)
 // what is measured is what is installed: compiled, without the loader for TypeScript and its memory
 const build = spawnSync('npm', ['run', '--silent', 'build'], { stdio: ['ignore', 2, 2] })
 if (build.status !== 0) throw new Error('npm run build failed')
-
-if (!['captions', 'long'].includes(values.texts)) throw new Error(`--texts ${values.texts}: captions or long`)
-const textsFor = (kind: Kind, size: Size, batch: number) =>
-  kind === 'train' ? textsOf(size, batch, values.texts as TextKind) : []
 
 type Task = { size: Size; job: Job }
 const tasks: Task[] = values.size.split(',').flatMap((name) =>
@@ -97,7 +94,7 @@ const tasks: Task[] = values.size.split(',').flatMap((name) =>
             backend: 'native',
             threads,
             batch,
-            texts: textsFor(kind, size, batch),
+            tokens: batchTokens(size, kind, batch, values.texts as TextKind),
             profiledSteps: 1,
           } as Job,
         }))
@@ -213,19 +210,19 @@ function rowOf({ device, ms, cpuMs, peakBytes, cost }: Measured, theirs: Measure
 }
 
 /** Every Python that has PyTorch: with its own choice of kernels, with OpenBLAS for this processor, and compiled. */
-function peers({ config }: Size, { kind, batch, threads, texts }: Job): Contender[] {
-  const peer = (python: string, compile: boolean) => ({
-    name: `${python}, ${compile ? 'torch.compile' : 'eager'}`,
-    command: [python, 'bench/peers/torch_step.py'],
-    job: { kind, batch, threads, texts, padded: values.padded, model: config.model, compile },
-    env,
-  })
+function peers({ config }: Size, { kind, batch, threads, tokens }: Job): Contender[] {
   // OpenBLAS takes this processor for an older one than it is; PyTorch's own wheels do not ask it
   const env = {
     OMP_NUM_THREADS: String(threads),
     OPENBLAS_NUM_THREADS: String(threads),
     OPENBLAS_CORETYPE: 'SkylakeX',
   }
+  const peer = (python: string, compile: boolean) => ({
+    name: `${python}, ${compile ? 'torch.compile' : 'eager'}`,
+    command: [python, 'bench/peers/torch_step.py'],
+    job: { kind, batch, threads, tokens, padded: values.padded, model: config.model, compile },
+    env,
+  })
   return values.python
     .split(',')
     .filter((python) => existsSync(python))

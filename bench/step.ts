@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { sizeNamed } from '../lib/bench/sizes.ts'
-import { textsOf } from '../lib/bench/texts.ts'
+import type { Kind } from '../lib/bench/steps.ts'
+import { batchTokens } from '../lib/bench/texts.ts'
 import { takeTurns, workerFor } from '../lib/bench/turns.ts'
 import type { Job } from '../lib/bench/worker.ts'
 import { median } from '../lib/core/statistics.ts'
@@ -22,9 +23,9 @@ const { values } = parseArgs({
 })
 
 const size = sizeNamed(values.size)
-const texts = values.kind === 'train' ? textsOf(size, size.batch, 'captions') : []
+const tokens = batchTokens(size, values.kind as Kind, size.batch, 'captions')
 const contenders = values.backend.split(',').map((backend) => {
-  const job = { kind: values.kind, size: size.name, backend, batch: size.batch, texts } as Job
+  const job = { kind: values.kind, size: size.name, backend, batch: size.batch, tokens } as Job
   return { name: backend, ...workerFor({ ...job, threads: Number(values.threads), profiledSteps: 0 }) }
 })
 const measured = await takeTurns(contenders, Number(values.rounds), 3, (text) => process.stderr.write(`${text}\n`))

@@ -193,11 +193,9 @@ def training():
         optimizer = torch.optim.AdamW(groups, lr=1e-3)
     forward = torch.compile(model) if job.get("compile") else model
     images = torch.randn(B, 3, M["imageSize"], M["imageSize"])
-    texts = job["texts"]
-    length = M["text"]["contextLength"] if job["padded"] else max(map(len, texts))
-    ids = torch.zeros(len(texts), length, dtype=torch.long)
-    for row, text in zip(ids, texts):
-        row[: len(text)] = torch.tensor(text)
+    ids = torch.tensor(job["tokens"]).view(-1, M["text"]["contextLength"])
+    if not job["padded"]:
+        ids = ids[:, : int(ids.argmax(-1).max()) + 1].contiguous()
 
     def step():
         optimizer.zero_grad(set_to_none=True)

@@ -11,27 +11,21 @@ export type Kind = 'train' | 'eval'
 /** What is done in one step; it ends when the numbers are there. */
 export type Step = () => Promise<void>
 
-/** Whole optimizer steps: both towers forward and backward, clipping, AdamW. `texts` are those of one batch (texts.ts). */
-export function trainingStep({ config }: Size, batch: number, texts: number[][]): Step {
+/** Whole optimizer steps: both towers forward and backward, clipping, AdamW. `tokens` are those of one batch (texts.ts). */
+export function trainingStep({ config }: Size, batch: number, tokens: number[]): Step {
   const { model } = config
   const params = initParams(model, 0)
   const optimizer = createAdamW(config.train, params, trainableNames(model))
   const { normal } = randomStream(0, 'bench')
   const data: TrainBatch = {
     images: Float32Array.from({ length: batch * model.imageSize ** 2 * 3 }, normal),
-    tokens: padded(texts, model.text.contextLength),
+    tokens: Int32Array.from(tokens),
   }
   let done = 0
   return async () => {
     const values = trainStep({ params, optimizer, config, batch: data, step: done++ }).read()
     if (!Number.isFinite(values['train/loss'])) throw new Error('the loss is not a number')
   }
-}
-
-function padded(texts: number[][], length: number): Int32Array {
-  const out = new Int32Array(texts.length * length)
-  for (const [i, text] of texts.entries()) out.set(text, i * length)
-  return out
 }
 
 /** Segments of images and their place in the common space; the texts of the classes are encoded once, and not here. */

@@ -18,8 +18,8 @@ export type Job = {
   backend: BackendName
   threads: number
   batch: number
-  /** Of a training batch: textsOf. They come from outside, so that the memory of what makes them is not measured. */
-  texts: number[][]
+  /** Of a training batch: batchTokens. They come from outside, so that the memory of what makes them is not measured. */
+  tokens: number[]
   /** Steps that are looked into at the end, of which the fastest counts. */
   profiledSteps: number
 }
@@ -42,7 +42,7 @@ try {
   const job = JSON.parse((await lines.next()).value) as Job
   const size = sizeNamed(job.size)
   const { device } = await openBackend(job)
-  const step = job.kind === 'train' ? trainingStep(size, job.batch, job.texts) : evaluationStep(size, job.batch)
+  const step = job.kind === 'train' ? trainingStep(size, job.batch, job.tokens) : evaluationStep(size, job.batch)
   say({ ready: device })
   let [fmaPeak, asked] = [0, Number.NEGATIVE_INFINITY]
   for await (const _ of lines) {

@@ -2,7 +2,7 @@ import { availableParallelism, cpus, loadavg } from 'node:os'
 import { operationsOf, type Profile, rooflineOf } from '../bench/roofline.ts'
 import { SIZES, sizeNamed } from '../bench/sizes.ts'
 import type { Kind } from '../bench/steps.ts'
-import { textsOf } from '../bench/texts.ts'
+import { batchTokens } from '../bench/texts.ts'
 import { type Measured, takeTurns, workerFor } from '../bench/turns.ts'
 import { EXIT, UserError } from '../core/errors.ts'
 import { median } from '../core/statistics.ts'
@@ -84,7 +84,7 @@ export default defineCommand<Args, Bench>({
     whole('threads', threads, 0)
     whole('rounds', rounds, 1)
     const leftOut: string[] = []
-    const texts = kind === 'train' ? textsOf(size, batch, 'captions') : []
+    const tokens = batchTokens(size, kind, batch, 'captions')
     const contenders = (args.backend ?? USUAL).map((backend) => ({
       name: backend,
       ...workerFor({
@@ -93,7 +93,7 @@ export default defineCommand<Args, Bench>({
         backend: backend as BackendName,
         threads,
         batch,
-        texts,
+        tokens,
         profiledSteps: args.profile ? 5 : 1,
       }),
     }))

@@ -15,6 +15,7 @@ import {
   attention,
   batchNorm,
   crossEntropy,
+  type EncoderOptions,
   type EncoderWeights,
   embed,
   encoderLayer,
@@ -62,6 +63,10 @@ const encoder = (shape: number[], c: number, hidden: number) => () => {
 }
 const weightsOf = ({ x: _, ...weights }: Params) => weights as EncoderWeights
 const EPS = 1e-5
+const transformer = (inputs: Case['inputs'], options: Partial<EncoderOptions> & { heads: number }): Case => ({
+  inputs,
+  f: (p) => encoderLayer(p.x, weightsOf(p), { activation: 'gelu', causal: false, eps: EPS, ...options }),
+})
 
 /** Odd sizes; sizes that are cut into pieces for threads; heads narrower, as wide and wider than a vector. */
 const CASES: Record<string, Case> = {
@@ -104,46 +109,24 @@ const CASES: Record<string, Case> = {
     inputs: heads(1, 270, 270, 8),
     f: ({ q, k, v }) => attention(q, k, v, { heads: 1, scale: 0.25, causal: true }),
   },
-  'a transformer layer': {
-    inputs: encoder([2, 33], 24, 50),
-    f: (p) => encoderLayer(p.x, weightsOf(p), { heads: 3, activation: 'gelu', causal: false, eps: EPS }),
-  },
-  'a causal transformer layer of many rows': {
-    inputs: encoder([9, 31], 32, 128),
-    f: (p) => encoderLayer(p.x, weightsOf(p), { heads: 2, activation: 'quickGelu', causal: true, eps: EPS }),
-  },
+  'a transformer layer': transformer(encoder([2, 33], 24, 50), { heads: 3 }),
+  'a causal transformer layer of many rows': transformer(encoder([9, 31], 32, 128), {
+    heads: 2,
+    activation: 'quickGelu',
+    causal: true,
+  }),
   // more than 1.5 million numbers before the activation: they are computed again
-  'a wide transformer layer': {
-    inputs: encoder([1, 400], 8, 4096),
-    f: (p) => encoderLayer(p.x, weightsOf(p), { heads: 1, activation: 'gelu', causal: false, eps: EPS }),
-  },
+  'a wide transformer layer': transformer(encoder([1, 400], 8, 4096), { heads: 1 }),
   // half a million numbers inside the MLP and few weights: their gradients are summed in parts
-  'a transformer layer of very many rows': {
-    inputs: encoder([65, 64], 32, 128),
-    f: (p) =>
-      encoderLayer(p.x, weightsOf(p), {
-        heads: 2,
-        activation: 'gelu',
-        causal: false,
-        eps: EPS,
-        factors: [0, 1].map((branch) => Float32Array.from({ length: 65 }, (_, i) => ((i + branch) % 4) / 2)) as never,
-      }),
-  },
-  'a wide transformer layer of very many rows': {
-    inputs: encoder([62, 51], 16, 512),
-    f: (p) => encoderLayer(p.x, weightsOf(p), { heads: 1, activation: 'gelu', causal: false, eps: EPS }),
-  },
-  'a transformer layer with stochastic depth': {
-    inputs: encoder([3, 7], 16, 24),
-    f: (p) =>
-      encoderLayer(p.x, weightsOf(p), {
-        heads: 2,
-        activation: 'gelu',
-        causal: false,
-        eps: EPS,
-        factors: [Float32Array.of(1.25, 0, 1.25), Float32Array.of(0, 1.25, 1.25)],
-      }),
-  },
+  'a transformer layer of very many rows': transformer(encoder([65, 64], 32, 128), {
+    heads: 2,
+    factors: [0, 1].map((branch) => Float32Array.from({ length: 65 }, (_, i) => ((i + branch) % 4) / 2)) as never,
+  }),
+  'a wide transformer layer of very many rows': transformer(encoder([62, 51], 16, 512), { heads: 1 }),
+  'a transformer layer with stochastic depth': transformer(encoder([3, 7], 16, 24), {
+    heads: 2,
+    factors: [Float32Array.of(1.25, 0, 1.25), Float32Array.of(0, 1.25, 1.25)],
+  }),
   'softmax over a middle axis': { inputs: () => both([4, 9, 70], [1]), f: ({ x }) => softmaxAxis(x, 1) },
   'softmax over the last axis': { inputs: () => both([4, 9, 70], [1]), f: ({ x }) => softmaxAxis(x, -1) },
   'hard assignment with noise': {

@@ -161,17 +161,17 @@ struct GradWork {
   size_t d_inner, d_qkv, d_middle, d_attended, sums, total, normed, d_mlp, d_out, inner, floats;
   explicit GradWork(const EncoderLayer& l) {
     const size_t size = l.rows * l.channels;
-    const bool parts = sums_in_parts(l);
+    const bool in_cache = sums_in_parts(l);
     const Sums each(l);
     size_t at = 0;
     const auto next = [&](size_t n) { return std::exchange(at, at + n); };
-    // the first is done with when the second begins; in parts the first, and what follows `total`, is a chunk's own
-    d_inner = d_qkv = next(l.rows * std::max(parts ? 0 : l.hidden, 3 * l.channels));
+    // the first is done with when the second begins; summed in the cache the first, and what follows `total`, is a chunk's own
+    d_inner = d_qkv = next(l.rows * std::max(in_cache ? 0 : l.hidden, 3 * l.channels));
     d_middle = next(size), d_attended = next(size);
-    sums = next(parts_of(l) * (parts ? each.all : each.norms)), total = next(parts ? each.all : each.out);  // without parts: norms and qkv
-    normed = next(parts ? 0 : size);
-    d_mlp = next(l.mlp_factor && !parts ? size : 0), d_out = next(l.attention_factor && !parts ? size : 0);
-    inner = next(parts ? 0 : l.rows * l.hidden);
+    sums = next(parts_of(l) * (in_cache ? each.all : each.norms)), total = next(in_cache ? each.all : each.out);  // norms and qkv at least
+    normed = next(in_cache ? 0 : size);
+    d_mlp = next(l.mlp_factor && !in_cache ? size : 0), d_out = next(l.attention_factor && !in_cache ? size : 0);
+    inner = next(in_cache ? 0 : l.rows * l.hidden);
     floats = at;
   }
 };
