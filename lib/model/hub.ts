@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { createReadStream, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -88,7 +89,7 @@ function whyUnreached(error: unknown): string {
 
 const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
 
-/** Appends to `part` what it lacks. */
+/** Appends to `part` what it lacks. No write is under way when it ends, also where the connection breaks off. */
 async function fetchRest(
   remote: Parameters<typeof downloadFile>[0],
   info: FileDownloadInfoOutput,
@@ -101,20 +102,29 @@ async function fetchRest(
   const file = await downloadFile({ ...remote, downloadInfo: info, xet: false })
   if (file === null) throw new HubApiError(String(remote.hubUrl), 404)
   const body = Readable.fromWeb(file.slice(have).stream() as never)
-  report(body, remote.path, info.size, have, say)
-  await pipeline(body, createWriteStream(part, { flags: 'a' }))
+  const arrived = report(remote.path, info.size, have, say)
+  const output = await open(part, 'a')
+  try {
+    for await (const chunk of body) {
+      await output.appendFile(chunk)
+      arrived(chunk.length)
+    }
+  } finally {
+    await output.close()
+  }
 }
 
-/** A line for every tenth of a large file. */
-function report(body: Readable, name: string, total: number, from: number, say: (text: string) => void): void {
-  if (total < 10e6) return
-  let [done, tenth] = [from, Math.floor((10 * from) / total)]
-  body.on('data', (chunk: Buffer) => {
-    done += chunk.length
-    if (Math.floor((10 * done) / total) === tenth) return
-    tenth = Math.floor((10 * done) / total)
+/** A line for every tenth of a large file: the function returned is told how many bytes more have arrived. */
+function report(name: string, total: number, from: number, say: (text: string) => void): (bytes: number) => void {
+  const tenths = () => Math.floor((10 * done) / total)
+  let done = from
+  let said = tenths()
+  return (bytes) => {
+    done += bytes
+    if (total < 10e6 || tenths() === said) return
+    said = tenths()
     say(`${name}: ${Math.round((100 * done) / total)} % of ${(total / 1e6).toFixed(0)} MB`)
-  })
+  }
 }
 
 /** Whether a file is the one the hub describes: its etag is the SHA-256 of a large file, or git's hash of a small one. */
