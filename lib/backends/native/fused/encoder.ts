@@ -50,10 +50,17 @@ export type EncoderOptions = {
 }
 
 /**
- * Numbers before the activation of an MLP that are kept for the backward pass. More of them are computed again, which
- * takes a tenth of the time of a layer and saves four of ten parts of its memory.
+ * What goes into the activation of an MLP is kept for the backward pass or computed again there, which gives the same
+ * numbers. A layer with few of them keeps them. From MANY_CHANNELS on the product takes longer than memory does (6 % of a
+ * step of ViT-S), so more are kept, until all layers together have MOST_KEPT (256 MB): with large batches they would be
+ * four tenths of all that is kept.
  */
-const MOST_KEPT = 1.5 * 2 ** 20
+const FEW_KEPT = 1.5 * 2 ** 20
+const MANY_CHANNELS = 192
+const MOST_KEPT = 2 ** 26
+
+/** Those numbers of the layers whose backward pass is still to come. */
+let kept = 0
 
 /**
  * A pre-norm transformer layer, forward and backward, as one operation. Kept for the backward pass are x, q, k, v, what
@@ -78,13 +85,17 @@ export function encoderLayer(
     for (const array of matrices) buffers.give(array)
     return tensorOf(backend, x.shape, out)
   }
-  const kept = [...matrices, buffers.take(rows * channels), buffers.take(rows * heads)] // and middle, the sums
-  if (rows * hidden <= MOST_KEPT) kept.push(buffers.take(rows * hidden))
-  const saved = kept.length === 7 ? kept : [...kept, null]
+  const results = [...matrices, buffers.take(rows * channels), buffers.take(rows * heads)] // and middle, the sums
+  const pre = keeps(rows * hidden, channels) ? buffers.take(rows * hidden) : null
+  const saved = [...results, pre]
   addon.encoderLayer(...shape, arrays(), backend.values(x), out, saved, [])
   const y = tensorOf(backend, x.shape, out)
   const inputs = { x, ...weights }
-  const held = [...Object.values(inputs).map((t) => holdTensor(backend, t)), ...kept.map((a) => holdArray(backend, a))]
+  const held = [
+    ...Object.values(inputs).map((t) => holdTensor(backend, t)),
+    ...results.map((array) => holdArray(backend, array)),
+  ]
+  if (pre) held.push(holdPre(backend, pre))
   record('GvxEncoderLayer', inputs, y, held, (dy) => {
     const work = buffers.take(addon.encoderGradWork(...shape))
     const dx = buffers.take(x.size)
@@ -98,6 +109,21 @@ export function encoderLayer(
     return Object.fromEntries(Object.entries(made).map(([name, tensor]) => [name, () => tensor]))
   })
   return y
+}
+
+const keeps = (size: number, channels: number): boolean =>
+  size <= FEW_KEPT || (channels >= MANY_CHANNELS && kept + size <= MOST_KEPT)
+
+/** Like holdArray, and counted. */
+function holdPre(backend: NativeBackend, pre: Float32Array): ReturnType<typeof holdArray> {
+  const held = holdArray(backend, pre)
+  kept += pre.length
+  return {
+    dispose() {
+      kept -= pre.length
+      held.dispose()
+    },
+  }
 }
 
 function shapeOf(x: Tensor, { fc1 }: EncoderWeights, options: EncoderOptions): EncoderShape {
