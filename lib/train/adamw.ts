@@ -52,7 +52,7 @@ export function createAdamW(train: Config['train'], params: Params, names: reado
   const momentsOf = (name: string) => {
     let found = moments.get(name)
     if (!found) {
-      found = { first: tf.keep(tf.zerosLike(params[name])), second: tf.keep(tf.zerosLike(params[name])) }
+      found = { first: moment(params[name]), second: moment(params[name]) }
       moments.set(name, found)
     }
     return found
@@ -197,6 +197,9 @@ export function createAdamW(train: Config['train'], params: Params, names: reado
 function decays(name: string, { rank }: Tensor, rule: Config['train']['decayRule']): boolean {
   return rule === 'reference' ? rank !== 1 && !name.endsWith('.bias') : rank > 1
 }
+
+/** Zeros in memory of their own: they stay, and among what comes and goes they would leave gaps. */
+const moment = ({ size, shape }: Tensor): Tensor => tf.keep(tensorFrom(new Float32Array(size), shape))
 
 const emptyTable = (rows: number, width: number): Table => ({
   rows: [],

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { nativeBackend } from '../../lib/backends/native/current.ts'
 import { fallbacksOf } from '../../lib/backends/native/registry.ts'
 import { experimentsFolder, loadConfig } from '../../lib/config/load.ts'
@@ -239,6 +239,28 @@ describe.skipIf(!nativeBuilt())('fused layers of the native backend', () => {
       single ??= together
       expect(together).toEqual(single)
     }
+  })
+
+  it('wide layers keep what their activations get while there is room, and the others compute it again, to the bit', async () => {
+    await openBackend({ backend: 'native', threads: 2 })
+    const layers = vi.spyOn(nativeBackend()!.addon, 'encoderLayer')
+    const { x, ...weights } = encoder([64, 64], 192, 4096)() // a quarter of what all may keep
+    const copies = Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`x${i}`, tf.clone(x)]))
+    for (let time = 0; time < 2; time++) {
+      const { loss, gradients } = valueAndGradients(() => {
+        const each = Object.values(copies).map((copy) =>
+          encoderLayer(copy, weights as EncoderWeights, { heads: 3, activation: 'gelu', causal: false, eps: EPS }),
+        )
+        return { loss: tf.addN(each.map((y) => tf.sum(tf.square(y)))), kept: null }
+      }, copies)
+      const [first, ...others] = Object.values(gradients).map((gradient) => Buffer.from(gradient.dataSync().buffer))
+      for (const other of others) expect(other.equals(first)).toBe(true)
+      tf.dispose([loss, ...Object.values(gradients)])
+    }
+    const kept = layers.mock.calls.map((call) => (call.at(-2) as (Float32Array | null)[])[6] !== null)
+    expect(kept).toEqual([true, true, true, true, false, true, true, true, true, false])
+    layers.mockRestore()
+    tf.dispose([x, ...Object.values(weights), ...Object.values(copies)])
   })
 
   it('an op outside of a gradient leaves nothing behind', async () => {

@@ -176,17 +176,24 @@ void transpose(const float* x, float* y, const int32_t* shape, const int32_t* pe
   const size_t rows = out_shape[turned], columns = out_shape[last];
   const size_t block = turned == last ? columns : rows * columns;
   Pool::instance().range(total / block, grain(16384, block), [&](size_t begin, size_t end) {
+    size_t at[MOST], rest = begin, in = 0, out = 0;
+    for (size_t i = last; i-- > 0;) {
+      if (i == turned) continue;
+      at[i] = rest % out_shape[i];
+      rest /= out_shape[i];
+      in += at[i] * from[i];
+      out += at[i] * to[i];
+    }
     for (size_t q = begin; q < end; q++) {
-      size_t rest = q, in = 0, out = 0;
-      for (size_t i = rank - 1; i-- > 0;) {
-        if (i == turned) continue;
-        const size_t c = rest % out_shape[i];
-        rest /= out_shape[i];
-        in += c * from[i];
-        out += c * to[i];
-      }
       if (turned == last) std::memcpy(y + out, x + in, columns * sizeof(float));
       else kernels().transpose(x + in, y + out, columns, rows, static_cast<ptrdiff_t>(from[last]), static_cast<ptrdiff_t>(to[turned]));
+      for (size_t i = last; i-- > 0;) {  // the next place: a division for each would take longer than a short row
+        if (i == turned) continue;
+        in += from[i], out += to[i];
+        if (++at[i] < out_shape[i]) break;
+        in -= at[i] * from[i], out -= at[i] * to[i];
+        at[i] = 0;
+      }
     }
   });
 }
