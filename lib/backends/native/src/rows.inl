@@ -282,8 +282,10 @@ GVX_TARGET static void adamw(const AdamW& a, float* __restrict parameter, float*
 GVX_TARGET static uint64_t multiply_add(size_t rounds) {
   constexpr int SUMS = 12;
   Vec sum[SUMS];
-  for (int i = 0; i < SUMS; i++) sum[i] = Vec{} + static_cast<float>(i);
-  const Vec factor = Vec{} + 0.999f, term = Vec{} + 0.001f;
+  // Unknown to the compiler: it does not compute a sum that it can see to stay what it is, as 1 * 0.999 + 0.001 does.
+  volatile float start = 0.5f, by = 0.999f, more = 0.001f;
+  for (int i = 0; i < SUMS; i++) sum[i] = Vec{} + (start + static_cast<float>(i));
+  const Vec factor = Vec{} + by, term = Vec{} + more;
   for (size_t r = 0; r < rounds; r++) {
 #pragma GCC unroll 12
     for (int i = 0; i < SUMS; i++) sum[i] = sum[i] * factor + term;
