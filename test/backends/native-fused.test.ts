@@ -241,6 +241,15 @@ describe.skipIf(!nativeBuilt())('fused layers of the native backend', () => {
     }
   })
 
+  it('softmax is as accurate far below the largest as near it', async () => {
+    await openBackend({ backend: 'native', threads: 1 })
+    const below = Float32Array.from({ length: 800 }, (_, i) => -i / 10)
+    const soft = tf.tidy(() => softmaxAxis(tf.stack([tf.zerosLike(below), tf.tensor1d(below)], 1), 1).dataSync())
+    below.forEach((x, i) => {
+      expect(soft[2 * i + 1] / (Math.exp(x) / (1 + Math.exp(x))), String(x)).toBeCloseTo(1, 6)
+    })
+  })
+
   it('wide layers keep what their activations get while there is room, and the others compute it again, to the bit', async () => {
     await openBackend({ backend: 'native', threads: 2 })
     const layers = vi.spyOn(nativeBackend()!.addon, 'encoderLayer')

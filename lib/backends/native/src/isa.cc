@@ -14,13 +14,16 @@
 #endif
 
 
-// Vectors of 128 bits are a part of every arm64, as NEON with 32 registers, and of every x86-64, as SSE with 16.
+// Vectors of 128 bits are a part of every arm64, as NEON with 32 registers, and of every x86-64, as SSE with 16, which has
+// no addition fused with a multiplication (GVX_FUSED).
 #if defined(__aarch64__)
 #define GVX_NAME "neon"
 #define GVX_MR 12
+#define GVX_FUSED 1
 #else
 #define GVX_NAME "portable"
 #define GVX_MR 4
+#define GVX_FUSED 0
 #endif
 #define GVX_TARGET
 #define GVX_LANES 4
@@ -36,8 +39,10 @@ namespace gvx::portable {
 #undef GVX_LANES
 #undef GVX_MR
 #undef GVX_MATH
+#undef GVX_FUSED
 
 #if defined(__x86_64__)
+#define GVX_FUSED 1
 #define GVX_NAME "avx2"
 #define GVX_TARGET __attribute__((target("avx2,fma")))
 #define GVX_LANES 8
